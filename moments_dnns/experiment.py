@@ -1,0 +1,164 @@
+"""Experiment: the frozen, validated description from which networks, file names and results follow."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import attrs
+import numpy as np
+
+from .architectures import ARCHITECTURES, Architecture
+from .moments import MOMENTS
+from .validation import Check, boolean, non_negative, one_of, refusal, text, whole
+
+BOUNDARIES = ("periodic", "symmetric", "zero_padding")
+
+
+def _parameter(check: Check, help: str, default: Any = attrs.NOTHING) -> Any:
+    def convert(value: Any, field: attrs.Attribute[Any]) -> Any:
+        return check(field.name, value)
+
+    return attrs.field(
+        default=default,
+        converter=attrs.Converter(convert, takes_field=True),  # type: ignore[call-overload]
+        metadata={"help": help, "choices": getattr(check, "choices", None)},
+    )
+
+
+@attrs.frozen
+class Experiment:
+    """The description of an experiment: everything that decides its numbers, and how many there are.
+
+    Args:
+        architecture: `"vanilla"`, `"bn_ff"` or `"bn_res"`.
+        total_depth: Number of layers; of residual units for a residual architecture.
+        kernel_size: Side of the square kernels, in pixels; 1 makes the network fully connected.
+        num_channels: Width of every layer, in channels.
+        batch_size: Images per realization.
+        num_realizations: Number of random networks, each with its own images and noise.
+        boundary: What convolutions read beyond the border: `"periodic"`, `"symmetric"` or `"zero_padding"`.
+        dataset: `"cifar10"`, `"mnist"`, `"photo"`, a path to `.npy`/`.npz`, or the label of an array.
+        epsilon: Constant added to the variances in batch normalization.
+        res_depth: Convolutions per residual unit.
+        num_computations: Number of depths at which moments are taken; divides `total_depth`.
+        seed: The only source of randomness; realization k has the child seed of index k.
+        compute_reff_signal: Whether effective ranks of the signal are taken.
+        compute_reff_noise: Whether effective ranks of the noise are taken.
+
+    Raises:
+        TypeError, ValueError: If a value is refused; the message says what was expected.
+
+    Example:
+
+    >>> experiment = Experiment("bn_ff", 200, 3, 512, 64, 1000)
+    >>> experiment.spacing, experiment.depth[:3].tolist(), experiment.array_names[:2]
+    (2, [2, 4, 6], ('nu1_abs_signal_loc1', 'nu2_signal_loc1'))
+
+    Reference: section 6 and appendix of arXiv 1811.03087 for the settings.
+    """
+
+    architecture: str = _parameter(one_of(ARCHITECTURES), "the layers of the network")
+    total_depth: int = _parameter(whole(1), "number of layers (bn_res: of residual units)")
+    kernel_size: int = _parameter(whole(1), "side of the kernels in pixels; 1 is fully connected")
+    num_channels: int = _parameter(whole(1), "width of every layer in channels")
+    batch_size: int = _parameter(whole(1), "images per realization")
+    num_realizations: int = _parameter(whole(1), "number of random networks")
+    boundary: str = _parameter(one_of(BOUNDARIES), "what convolutions read beyond the border", "periodic")
+    dataset: str = _parameter(text, "cifar10, mnist, photo, or a path to .npy or .npz", "cifar10")
+    epsilon: float = _parameter(non_negative, "constant added to the variances in batch normalization", 1e-3)
+    res_depth: int = _parameter(whole(1), "convolutions per residual unit", 2)
+    num_computations: int = _parameter(whole(1), "number of depths at which moments are taken", 100)
+    seed: int = _parameter(whole(0), "the only source of randomness", 0)
+    compute_reff_signal: bool = _parameter(boolean, "take effective ranks of the signal", True)
+    compute_reff_noise: bool = _parameter(boolean, "take effective ranks of the noise", True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.total_depth % self.num_computations:
+            raise ValueError(refusal("num_computations must divide total_depth.",
+                                     num_computations=self.num_computations, total_depth=self.total_depth))
+        if self.boundary == "symmetric" and self.kernel_size % 2 == 0:
+            raise ValueError(refusal("the 'symmetric' boundary needs an odd kernel_size.",
+                                     kernel_size=self.kernel_size))
+
+    @property
+    def row(self) -> Architecture:
+        """The row of `ARCHITECTURES`."""
+        return ARCHITECTURES[self.architecture]
+
+    @property
+    def fully_connected(self) -> bool:
+        """Whether images are flattened to one pixel and kernels have one entry."""
+        return self.kernel_size == 1
+
+    @property
+    def spacing(self) -> int:
+        """Number of layers from one measured layer to the next."""
+        return self.total_depth // self.num_computations
+
+    @property
+    def depth(self) -> np.ndarray:
+        """The measured layers, counted from 1."""
+        return np.arange(1, self.num_computations + 1) * self.spacing
+
+    @property
+    def convolutions_per_layer(self) -> int:
+        """How many kernels one layer draws."""
+        return self.row.convolutions_per_layer(self.res_depth)
+
+    @property
+    def array_names(self) -> tuple[str, ...]:
+        """Names `<moment>_<loc>` of the arrays of a result, place by place."""
+        return tuple(f"{moment}_{place}" for place in self.row.places for moment in self.moments_at(place))
+
+    def moments_at(self, place: str) -> tuple[str, ...]:
+        """Names of the moments that are taken at a place."""
+        ranks = {"signal": self.compute_reff_signal, "noise": self.compute_reff_noise}
+        return tuple(
+            name for name, moment in MOMENTS.items()
+            if not moment.only_activated or (ranks[moment.of] and place in self.row.activated_places)
+        )
+
+    def check_images(self, shape: tuple[int, ...]) -> None:
+        """Refuse images that this experiment cannot use.
+
+        Args:
+            shape: (number of images, height, width, channels).
+
+        Raises:
+            ValueError: If there are fewer images than `batch_size`, or a kernel is larger than a layer's image.
+        """
+        if self.batch_size > shape[0]:
+            raise ValueError(refusal(f"batch_size must be at most the {shape[0]} images of the dataset.",
+                                     batch_size=self.batch_size))
+        # The first convolution has stride 2, so every later one sees half the pixels.
+        smallest = -(-min(shape[1:3]) // 2)
+        if not self.fully_connected and self.kernel_size > smallest:
+            raise ValueError(refusal(
+                f"kernel_size must be at most {smallest}, the side of the layers for images of "
+                f"{shape[1]} x {shape[2]} pixels.", kernel_size=self.kernel_size))
+
+    def differences(self, other: Experiment) -> dict[str, tuple[Any, Any]]:
+        """Return the parameters in which two descriptions differ, the number of realizations left aside."""
+        mine, theirs = attrs.asdict(self), attrs.asdict(other)
+        return {name: (mine[name], theirs[name]) for name in mine
+                if name != "num_realizations" and mine[name] != theirs[name]}
+
+    def to_json(self) -> str:
+        """Return the description as a JSON object; `from_json` is the way back."""
+        return json.dumps(attrs.asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, description: str) -> Experiment:
+        """Return the experiment of a JSON object.
+
+        Raises:
+            ValueError: If it is not a JSON object with exactly the parameters of an experiment.
+            TypeError, ValueError: If one of them is refused.
+        """
+        fields = json.loads(description)
+        known = [field.name for field in attrs.fields(cls)]
+        if not isinstance(fields, dict) or set(fields) != set(known):
+            raise ValueError(refusal(f"expected a JSON object with the fields {', '.join(known)}.",
+                                     description=description))
+        return cls(**fields)

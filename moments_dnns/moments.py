@@ -1,0 +1,120 @@
+"""The moments: one row each, and what can be derived from them. No Keras here: see `measurement` for the layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What is averaged of the signal or the noise at a place.
+
+    With `power` p, the moment is the mean over channels of the mean over (batch, space) of |x|^p, or of
+    |x - mean|^p where `centred`. With `power` 0 it is the effective rank, which has no scale.
+
+    Args:
+        of: The tensor that is looked at.
+        power: The degree p; 0 for the effective rank.
+        centred: Whether the mean over (batch, space) is taken off, channel by channel.
+        logarithm: Whether the natural logarithm is stored, because the moment grows exponentially with depth.
+        symbol: Mathtext of the moment, with `{}` for the tensor.
+
+    Reference: section 3 and definitions 1 to 3 of arXiv 1811.03087.
+    """
+
+    of: Literal["signal", "noise"]
+    power: int
+    centred: bool
+    symbol: str
+    logarithm: bool = False
+
+    @property
+    def only_activated(self) -> bool:
+        """Effective ranks are costly and are taken only after activations."""
+        return self.power == 0
+
+
+MOMENTS: dict[str, Moment] = {
+    "nu1_abs_signal": Moment("signal", 1, centred=False, symbol=r"\nu_1(|{}|)"),
+    "nu2_signal": Moment("signal", 2, centred=False, symbol=r"\nu_2({})"),
+    "mu2_signal": Moment("signal", 2, centred=True, symbol=r"\mu_2({})"),
+    "mu4_signal": Moment("signal", 4, centred=True, symbol=r"\mu_4({})"),
+    "log_mu2_noise": Moment("noise", 2, centred=False, symbol=r"\ln\,\mu_2({})", logarithm=True),
+    "reff_signal": Moment("signal", 0, centred=True, symbol=r"r_\mathrm{{eff}}({})"),
+    "reff_noise": Moment("noise", 0, centred=True, symbol=r"r_\mathrm{{eff}}({})"),
+}
+
+Arrays = Mapping[str, np.ndarray]
+
+# name -> ways to make it, tried in order: the names it is made of (at the same place) and the formula.
+DERIVATIONS: dict[str, tuple[tuple[tuple[str, ...], Callable[..., np.ndarray]], ...]] = {
+    "log_chi": (
+        (("log_mu2_noise", "mu2_signal"), lambda noise, signal: (noise - np.log(signal)) / 2),
+        (("chi",), np.log),
+    ),
+    "chi": ((("log_chi",), np.exp),),
+    "log_mu2_noise": ((("mu2_noise",), np.log),),
+    "mu2_noise": ((("log_mu2_noise",), np.exp),),
+}
+
+# What is stored for a name that grows exponentially.
+STORED_AS = {"chi": "log_chi", "mu2_noise": "log_mu2_noise"}
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Split an array's name into moment and place: `"chi_loc3"` is `("chi", "loc3")`."""
+    moment, _, place = name.rpartition("_")
+    return moment, place
+
+
+def stored_name(name: str) -> str:
+    """Return the name under which an array is stored: `"chi_loc3"` is kept as `"log_chi_loc3"`."""
+    moment, place = split_name(name)
+    return f"{STORED_AS[moment]}_{place}" if moment in STORED_AS else name
+
+
+def derive(arrays: Arrays, name: str) -> np.ndarray:
+    """Return the array of that name, made from the others where it is not there itself.
+
+    The normalized sensitivity is chi = sqrt(mu2_noise / mu2_signal) (arXiv 1811.03087, definition 3), kept as
+    log_chi = (log_mu2_noise - ln mu2_signal) / 2.
+
+    Args:
+        arrays: Mapping from names `<moment>_<loc>` to arrays of one shape.
+        name: The name asked for, such as `"chi_loc3"` or `"depth"`.
+
+    Returns:
+        The array, float64 where it had to be made.
+
+    Raises:
+        KeyError: If the array is neither there nor can be made from what is there.
+
+    Example:
+
+    >>> derive({"log_mu2_noise_loc1": np.array([0.0]), "mu2_signal_loc1": np.array([0.25])}, "chi_loc1")
+    array([2.])
+    """
+    found = _derive(arrays, name, frozenset())
+    if found is None:
+        raise KeyError(f"expected an array that is there or follows from those there: {sorted(arrays)}. "
+                       f"Received: name={name!r}")
+    return found
+
+
+def _derive(arrays: Arrays, name: str, asked: frozenset[str]) -> np.ndarray | None:
+    if name in arrays.keys():
+        return arrays[name]
+    moment, place = split_name(name)
+    for sources, formula in DERIVATIONS.get(moment, ()):
+        # A source that is itself being derived would turn in a circle.
+        if asked.isdisjoint(sources):
+            found = [_derive(arrays, f"{source}_{place}", asked | {moment}) for source in sources]
+            if all(array is not None for array in found):
+                # A dead noise has ln 0 = -inf, a dead signal an infinite chi: both are the true values.
+                with np.errstate(divide="ignore"):
+                    return formula(*(np.asarray(array, np.float64) for array in found))
+    return None

@@ -1,0 +1,85 @@
+"""Checks of single values: each refuses bad input with what was expected and `Received: name=value`."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+Check = Callable[[str, Any], Any]
+
+
+def refusal(expected: str, **received: Any) -> str:
+    """Return the message of an error: what was expected, and the values received.
+
+    Example:
+
+    >>> refusal("expected an even number.", kernel_size=3)
+    'expected an even number. Received: kernel_size=3'
+    """
+    return f"{expected} Received: " + ", ".join(f"{name}={value!r}" for name, value in received.items())
+
+
+def whole(minimum: int) -> Check:
+    """Accept integers, NumPy's too, from `minimum` on; refuse booleans and floats such as 10.0."""
+
+    def check(name: str, value: Any) -> int:
+        expected = f"{name} must be an integer of at least {minimum}."
+        if is_boolean(value) or not hasattr(value, "__index__"):
+            raise TypeError(refusal(expected, **{name: value}))
+        if operator.index(value) < minimum:
+            raise ValueError(refusal(expected, **{name: value}))
+        return operator.index(value)
+
+    return check
+
+
+def non_negative(name: str, value: Any) -> float:
+    """Accept finite real numbers from 0 on, NumPy's too; refuse booleans and strings."""
+    expected = f"{name} must be a finite number of at least 0."
+    if is_boolean(value) or not hasattr(value, "__float__"):
+        raise TypeError(refusal(expected, **{name: value}))
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(refusal(expected, **{name: value}))
+    return float(value)
+
+
+def one_of(known: Iterable[str]) -> Check:
+    """Accept the known names only."""
+    names = tuple(known)
+
+    def check(name: str, value: Any) -> str:
+        expected = f"{name} must be one of {', '.join(map(repr, names))}."
+        if not isinstance(value, str):
+            raise TypeError(refusal(expected, **{name: value}))
+        if value not in names:
+            raise ValueError(refusal(expected, **{name: value}))
+        return value
+
+    check.choices = names  # type: ignore[attr-defined]
+    return check
+
+
+def text(name: str, value: Any) -> str:
+    """Accept strings that are not empty."""
+    expected = f"{name} must be a string that is not empty."
+    if not isinstance(value, str):
+        raise TypeError(refusal(expected, **{name: value}))
+    if not value:
+        raise ValueError(refusal(expected, **{name: value}))
+    return value
+
+
+def boolean(name: str, value: Any) -> bool:
+    """Accept True and False, NumPy's too."""
+    if not is_boolean(value):
+        raise TypeError(refusal(f"{name} must be True or False.", **{name: value}))
+    return bool(value)
+
+
+def is_boolean(value: Any) -> bool:
+    """Tell whether a value is True or False, of Python's or of NumPy's."""
+    return isinstance(value, bool | np.bool_)
