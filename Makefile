@@ -1,0 +1,36 @@
+# Every target that needs the environment makes it first, and skips that when it is up to date.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+.PHONY: install demo test lint clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml requirements.txt
+	@command -v $(PYTHON) > /dev/null || { echo "moments_dnns needs Python 3.11 or later: no $(PYTHON) found." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("moments_dnns needs Python 3.11 or later. \
+	Received: $(PYTHON) is Python %d.%d; try make PYTHON=python3.11" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@
+
+demo: install
+	$(RUN) demo.py
+
+# The whole suite on TensorFlow, the tests that compute with Keras on every other backend that is installed.
+test: install
+	KERAS_BACKEND=tensorflow $(RUN) -m pytest
+	@for backend in jax torch; do \
+	    if $(RUN) -c "import $$backend" 2> /dev/null; then \
+	        echo "KERAS_BACKEND=$$backend"; KERAS_BACKEND=$$backend $(RUN) -m pytest -m backend tests || exit 1; \
+	    else echo "$$backend is not installed: its tests are skipped"; fi; \
+	done
+
+lint: install
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
