@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -75,6 +75,28 @@ def stored_name(name: str) -> str:
     """Return the name under which an array is stored: `"chi_loc3"` is kept as `"log_chi_loc3"`."""
     moment, place = split_name(name)
     return f"{STORED_AS[moment]}_{place}" if moment in STORED_AS else name
+
+
+def from_logarithms(names: Iterable[str], logarithms: np.ndarray) -> dict[str, np.ndarray]:
+    """Return moments by array name from their natural logarithms, which is what a network returns.
+
+    Args:
+        names: Array names `<moment>_<loc>`, one for each column.
+        logarithms: Array of shape (..., number of names).
+
+    Returns:
+        float64 arrays of shape (...,): exponentials, but for the moments that are stored as logarithms.
+
+    Example:
+
+    >>> from_logarithms(["nu2_signal_loc1", "log_mu2_noise_loc1"], np.zeros((2, 2)))
+    {'nu2_signal_loc1': array([1., 1.]), 'log_mu2_noise_loc1': array([0., 0.])}
+    """
+    columns = np.moveaxis(np.asarray(logarithms, np.float64), -1, 0)
+    # Moments beyond float64 become 0 or inf: whoever stores them reports that with realization and place.
+    with np.errstate(under="ignore", over="ignore"):
+        return {name: column if MOMENTS[split_name(name)[0]].logarithm else np.exp(column)
+                for name, column in zip(names, columns, strict=True)}
 
 
 def derive(arrays: Arrays, name: str) -> np.ndarray:
