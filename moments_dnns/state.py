@@ -50,7 +50,7 @@ def centred(x: Tensor) -> Tensor:
 
     Example:
 
-    >>> centred(np.array([[1.0, 0.1], [3.0, 0.1]], "float32")).tolist()
+    >>> ops.convert_to_numpy(centred(ops.array([[1.0, 0.1], [3.0, 0.1]]))).tolist()
     [[-1.0, 0.0], [1.0, 0.0]]
     """
     shifted = x - x[(slice(0, 1),) * (len(x.shape) - 1)]
