@@ -173,7 +173,7 @@ class BatchNormalization(keras.layers.Layer):
         self.epsilon = non_negative("epsilon", epsilon)
 
     def call(self, state: State) -> State:
-        """Return the normalized state, with the signal at its true scale."""
+        """Return the normalized state."""
         state = State(*state)
         signal = centred(state.signal)
         variance = mean_over_points(ops.square(signal))
@@ -182,8 +182,8 @@ class BatchNormalization(keras.layers.Layer):
         log_scale = ops.maximum(log_epsilon, 0.0)
         denominator = ops.sqrt(variance * ops.exp(-log_scale) + ops.exp(log_epsilon - log_scale))
         factor = ops.where(denominator == 0, 0.0, 1 / unless_zero(denominator))
-        return State(signal * (factor * ops.exp(-log_scale / 2)), state.noise * factor,
-                     ops.zeros_like(state.log_signal), state.log_noise - state.log_signal - log_scale)
+        return State(signal * factor, state.noise * factor,
+                     -log_scale, state.log_noise - state.log_signal - log_scale)
 
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs."""
