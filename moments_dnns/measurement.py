@@ -44,7 +44,8 @@ def effective_rank(features: Tensor) -> Tensor:
     x = x / unless_zero(ops.max(ops.abs(x)))
     points, channels = x.shape
     transposed = ops.transpose(x)
-    gram = ops.matmul(x, transposed) if points < channels else ops.matmul(transposed, x)
+    # Both have the same eigenvalues; the number of points is None where the batch size is open.
+    gram = ops.matmul(x, transposed) if points and points < channels else ops.matmul(transposed, x)
     trace = ops.trace(gram)
     gram = gram / unless_zero(trace)
     power = gram
