@@ -38,9 +38,9 @@ def effective_rank(features: Tensor) -> Tensor:
 
     Reference: definition 4 of arXiv 1811.03087.
     """
-    x = ops.reshape(features, (-1, features.shape[-1]))
-    # Scaled twice: squares of raw features may leave float32's range, and so may those of their differences.
-    x = centred(x / unless_zero(ops.max(ops.abs(x))))
+    # Centred before they are scaled, as a division would round a small variation around a large mean; scaled at
+    # all, as squares of raw features may leave float32's range.
+    x = centred(ops.reshape(features, (-1, features.shape[-1])))
     x = x / unless_zero(ops.max(ops.abs(x)))
     points, channels = x.shape
     transposed = ops.transpose(x)
