@@ -1,0 +1,72 @@
+"""The documents say what the code does: tables, links, commands and examples."""
+
+import inspect
+import re
+import subprocess
+from pathlib import Path
+
+import attrs
+import pytest
+
+from moments_dnns import ARCHITECTURES, FIGURES, MOMENTS, Experiment, run_experiment
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = (ROOT / "README.md").read_text()
+
+
+def option_table():
+    """Return the table of options as the code has it."""
+    fields = attrs.fields_dict(Experiment)
+    meanings = {name: field.metadata["help"] for name, field in fields.items()} | {
+        "name_experiment": "folder below `npy/` in which the moments are saved; nothing is saved without a name",
+        "verbose": "show a progress bar"}
+    rows = ["| parameter | default | meaning |", "|---|---|---|"]
+    for name, parameter in inspect.signature(run_experiment).parameters.items():
+        default = "required" if parameter.default is parameter.empty else f"`{parameter.default!r}`"
+        choices = fields[name].metadata["choices"] if name in fields else None
+        known = f": {', '.join(f'`{choice}`' for choice in choices)}" if choices else ""
+        rows.append(f"| `{name}` | {default} | {meanings[name]}{known} |")
+    return "\n".join(rows)
+
+
+def test_options_of_the_readme_are_those_of_the_code():
+    shown = re.search("<!-- options -->\n(.*)\n<!-- /options -->", README, re.DOTALL)
+    assert shown[1] == option_table(), f"expected\n{option_table()}"
+
+
+@pytest.mark.parametrize("name", [
+    *ARCHITECTURES, *MOMENTS, *(f"plot_{name}" for name in FIGURES), "load_experiment", "save_experiment",
+    "prune_experiment", "merge_experiments", "list_experiments", "delete_experiment"])
+def test_the_readme_names_what_there_is(name):
+    assert f"`{name}" in README
+
+
+def test_the_readme_gives_every_architecture_its_places():
+    for name, row in ARCHITECTURES.items():
+        line = next(line for line in README.splitlines() if line.startswith(f"| `{name}` |"))
+        assert line.endswith(f"| `{row.places[0]}` to `{row.places[-1]}` |")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    targets = re.findall(r"\]\(([^)#]+)", document.read_text())
+    missing = [target for target in targets if "://" not in target and not (document.parent / target).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_and_targets_that_are_named_exist(document):
+    text = document.read_text()
+    for target in re.findall(r"make (\w+) ", text):
+        done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, check=False)
+        assert done.returncode == 0, target
+    for file in re.findall(r"`((?:moments_dnns|tests|docs)/[\w/]+\.\w+)`|python (\w+\.py)", text):
+        assert (ROOT / "".join(file)).is_file(), file
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("example", re.findall("```python\n(.*?)```", README, re.DOTALL), ids=lambda code: code[:30])
+def test_examples_of_the_readme_run(example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {})
