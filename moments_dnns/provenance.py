@@ -1,0 +1,50 @@
+"""How numbers came about: versions and times, run after run of one experiment."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+PACKAGES = ("moments_dnns", "numpy", "keras", "tensorflow", "jax", "torch")
+
+
+def now() -> str:
+    """Return the time, in UTC and ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that matter, as far as they are installed.
+
+    Example:
+
+    >>> "numpy" in versions()
+    True
+    """
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def runs(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the runs of a provenance, the last one first: itself, then those under its key `earlier`."""
+    return [{key: value for key, value in provenance.items() if key != "earlier"}, *provenance.get("earlier", ())]
+
+
+def combine(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return one provenance for numbers from several, the last one first.
+
+    Example:
+
+    >>> combine([{"device": "GPU"}, {"device": "CPU", "earlier": [{"device": "TPU"}]}])
+    {'device': 'GPU', 'earlier': [{'device': 'CPU'}, {'device': 'TPU'}]}
+    """
+    first, *earlier = [run for part in parts for run in runs(part)]
+    return {**first, "earlier": earlier} if earlier else first
