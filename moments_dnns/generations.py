@@ -144,6 +144,7 @@ def publish(folder: Path, record: Record, arrays: Mapping[str, np.ndarray]) -> N
     """Replace an experiment, or make it, atomically: at any instant it is the old one or the new one."""
     for name, array in arrays.items():
         write_array(record.staged(folder, name), array)
+    sync_folder(folder)
     write_record(folder, record)
     settle(folder)
 

@@ -171,10 +171,13 @@ class Record:
                 and len(set(self.arrays)) == len(self.arrays) and "depth" in self.arrays,
             "sources with whole numbers and start < stop": all(type(count) is int and count >= 0 for count in counts)
                 and all(source.start < source.stop for source in self.sources),
-            "sources without overlap": overlap(self.sources) is None,
+            "sources without overlap, at most num_realizations in all": overlap(self.sources) is None
+                and num_rows(self.sources) <= self.experiment.num_realizations,
             "in_place true or false, and true with one seed only": isinstance(self.in_place, bool)
                 and not (self.in_place and any(source.seed != self.experiment.seed for source in self.sources)),
-            "a JSON object as provenance": isinstance(self.provenance, dict),
+            "a JSON object as provenance, of earlier ones too": isinstance(self.provenance, dict)
+                and isinstance(earlier := self.provenance.get("earlier", []), list)
+                and all(isinstance(run, dict) for run in earlier),
             "a token of 16 hexadecimal digits": bool(is_token),
             f"depths below {LONGEST_DEPTH}":
                 max(self.experiment.total_depth, self.experiment.res_depth) < LONGEST_DEPTH,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
+from . import labelled
 from .experiment import Experiment
 from .figures import FIGURES
 from .folders import experiment_folder, locked, npy_folder
@@ -38,7 +40,7 @@ class Moments(Mapping[str, np.ndarray]):
         provenance: How the numbers came about: versions, device, times.
 
     Raises:
-        ValueError: If the arrays do not fit to each other or to the description.
+        ValueError: If the arrays do not fit to each other, to the sources, or to the description.
 
     Example:
 
@@ -53,23 +55,27 @@ class Moments(Mapping[str, np.ndarray]):
     def __init__(self, arrays: Mapping[str, Any], experiment: Experiment,
                  sources: Sequence[Source] | None = None, provenance: Mapping[str, Any] | None = None) -> None:
         names = [*arrays.keys()] if "depth" in arrays.keys() else [*arrays.keys(), *DESCRIBED]
-        held = {name: np.asarray(arrays[name], np.float64) if name not in DESCRIBED else described(experiment, name)
-                for name in names}
-        raw = {name: array for name, array in held.items() if name not in DESCRIBED}
-        lengths = {len(array) for array in raw.values() if array.ndim}
-        self.sources = (Source(experiment.seed, 0, max(lengths, default=0)),) if sources is None else tuple(
+        self.arrays: Mapping[str, np.ndarray] = {name: _read_only(
+            described(experiment, name) if name in DESCRIBED else np.asarray(arrays[name], np.float64))
+            for name in names}
+        self.experiment = experiment
+        lengths = (len(array) for name, array in self.arrays.items() if name not in DESCRIBED and array.ndim)
+        self.sources = (Source(experiment.seed, 0, next(lengths, 0)),) if sources is None else tuple(
             Source(*source) for source in sources)
-        expected = (num_rows(self.sources), experiment.num_computations)
-        for name, array in raw.items():
-            if array.shape != expected:
+        self.provenance = dict(provenance or {})
+        self._check(arrays)
+
+    def _check(self, given: Mapping[str, Any]) -> None:
+        if self.num_realizations > self.experiment.num_realizations or overlap(self.sources):
+            raise ValueError(refusal("sources must be different realizations, at most num_realizations of them.",
+                                     sources=self.sources, num_realizations=self.experiment.num_realizations))
+        expected = (self.num_realizations, self.experiment.num_computations)
+        for name, array in self.arrays.items():
+            if name not in DESCRIBED and array.shape != expected:
                 raise ValueError(refusal(f"{name} must have the shape {expected} of (realizations, num_computations).",
                                          shape=array.shape))
-        for name in arrays.keys() & set(DESCRIBED):
-            if not np.array_equal(arrays[name], held[name]):
-                raise ValueError(refusal(f"{name} must agree with the experiment.", **{name: arrays[name]}))
-        self.arrays: Mapping[str, np.ndarray] = {name: _read_only(array) for name, array in held.items()}
-        self.experiment = experiment
-        self.provenance = dict(provenance or {})
+            if name in DESCRIBED and name in given.keys() and not np.array_equal(array, given[name]):
+                raise ValueError(refusal(f"{name} must agree with the experiment.", **{name: given[name]}))
 
     @property
     def num_realizations(self) -> int:
@@ -107,9 +113,9 @@ class Moments(Mapping[str, np.ndarray]):
         return f"Moments({', '.join(f'{key}={value!r}' for key, value in self.summary.items())})"
 
     def _repr_html_(self) -> str:
-        from .labelled import to_html
-
-        return to_html(self)
+        rows = "".join(f"<tr><th>{key}</th><td>{html.escape(str(value))}</td></tr>"
+                       for key, value in self.summary.items())
+        return f"<table>{rows}</table>"
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -120,24 +126,12 @@ class Moments(Mapping[str, np.ndarray]):
                 "arrays": len(self), "pruned_for": self.provenance.get("pruned_for")}
 
     def to_xarray(self) -> xr.Dataset:
-        """Return an `xarray.Dataset`; see `labelled.to_xarray`.
-
-        Raises:
-            ImportError: If xarray is not installed.
-        """
-        from .labelled import to_xarray
-
-        return to_xarray(self)
+        """Return an `xarray.Dataset`: see `labelled.to_xarray`."""
+        return labelled.to_xarray(self.arrays, self.experiment, self.sources)
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a tidy `pandas.DataFrame`; see `labelled.to_dataframe`.
-
-        Raises:
-            ImportError: If pandas is not installed.
-        """
-        from .labelled import to_dataframe
-
-        return to_dataframe(self)
+        """Return a tidy `pandas.DataFrame`: see `labelled.to_dataframe`."""
+        return labelled.to_dataframe(self.arrays, self.sources)
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:
