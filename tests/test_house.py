@@ -18,7 +18,7 @@ PACKAGE = ROOT / "moments_dnns"
 FLOORS = [
     {"validation", "architectures", "moments", "analysis", "state", "cli"},
     {"experiment", "figures", "data", "files", "folders"},
-    {"record", "layers", "plotting"},
+    {"record", "layers", "plotting", "labelled"},
     {"generations", "measurement", "provenance"},
     {"network", "results"},
     {"store"},
