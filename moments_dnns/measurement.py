@@ -44,8 +44,9 @@ def effective_rank(features: Tensor) -> Tensor:
     x = x / unless_zero(ops.max(ops.abs(x)))
     points, channels = x.shape
     transposed = ops.transpose(x)
-    # Both have the same eigenvalues; the number of points is None where the batch size is open.
-    gram = ops.matmul(x, transposed) if points and points < channels else ops.matmul(transposed, x)
+    # Both have the same eigenvalues; the number of points is no integer where the batch size is left open.
+    by_points = isinstance(points, int) and points < channels
+    gram = ops.matmul(x, transposed) if by_points else ops.matmul(transposed, x)
     trace = ops.trace(gram)
     gram = gram / unless_zero(trace)
     power = gram
