@@ -31,8 +31,17 @@ AT_THE_TOP = {"keras": {"state", "layers", "measurement", "network"}, "matplotli
 IN_A_FUNCTION = {"keras": {"data", "simulation"}, "pandas": {"labelled"}, "xarray": {"labelled"}}
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
 
-MODULES = {path.stem: ast.parse(path.read_text()) for path in PACKAGE.glob("*.py")}
-DOORS = {path.stem: ast.parse(path.read_text()) for path in ROOT.glob("*.py")}
+
+
+def parsed(path):
+    """Return the syntax tree of a module, without what only type checkers see."""
+    tree = ast.parse(path.read_text())
+    tree.body = [node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))]
+    return tree
+
+
+MODULES = {path.stem: parsed(path) for path in PACKAGE.glob("*.py")}
+DOORS = {path.stem: parsed(path) for path in ROOT.glob("*.py")}
 ALL = {**MODULES, **DOORS}
 
 
