@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from moments_dnns import Moments, plot_bn_ff, plot_bn_res, plot_vanilla, plot_vanilla_histo, run_experiment
 from moments_dnns.cli import Parser, run
 
@@ -36,13 +38,13 @@ DEMOS = {
         plot_vanilla_histo,
         "A narrow vanilla network: signal and noise diffuse from one random network to the next.\n"
         "ln nu2 of the signal has spread to a standard deviation of {:.2f} at the last layer.",
-        lambda moments: [float(moments["log_mu2_noise_loc3"][:, -1].std())],
+        lambda moments: [float(np.log(moments["nu2_signal_loc3"][:, -1]).std())],
     ),
     "demo_vanilla": Demo(
         {"architecture": "vanilla", **FULLY_CONNECTED, "num_realizations": 60, "compute_reff_noise": False},
         plot_vanilla,
-        "Without normalization the sensitivity chi levels off, for a poor reason: the signal collapses onto one\n"
-        "direction, with an effective rank of {:.2f} of 512 at the last layer. The network is pathological.",
+        "Without normalization the sensitivity chi hardly grows any more, for a poor reason: the signal collapses\n"
+        "onto one direction, with an effective rank of {:.2f} at the last layer. The network is pathological.",
         lambda moments: [last_mean(moments, "reff_signal_loc3")],
     ),
     "demo_bn_ff": Demo(
@@ -50,7 +52,7 @@ DEMOS = {
         plot_bn_ff,
         "With batch normalization but no skip connections chi explodes: the noise gains {:.2f} dB per layer, and\n"
         "chi is e^{:.1f} at the last one. The network is pathological, in another way.",
-        lambda moments: [10 / 2.302585 * 2 * last_mean(moments, "log_chi_loc4") / 100,
+        lambda moments: [20 / np.log(10) * last_mean(moments, "log_chi_loc4") / 100,
                          last_mean(moments, "log_chi_loc4")],
     ),
     "demo_bn_res": Demo(

@@ -6,6 +6,7 @@ python run_experiment.py --architecture bn_ff --total_depth 50 --kernel_size 1 -
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 
@@ -28,8 +29,9 @@ def parser() -> Parser:
             continue
         kind = {"int": int, "float": float, "str": str}[field.type]
         required = field.default is attrs.NOTHING
+        default = argparse.SUPPRESS if required else field.default
         parser.add_argument(f"--{field.name}", type=kind, choices=field.metadata["choices"], required=required,
-                            default=None if required else field.default, help=meaning + " (required)" * required)
+                            default=default, help=meaning + " (required)" * required)
     parser.add_argument("--name_experiment", help="folder below npy/ in which the moments are saved; "
                         "nothing is saved without a name")
     parser.add_argument("--no_verbose", dest="verbose", action="store_false", help="do not show a progress bar")
