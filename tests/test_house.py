@@ -36,7 +36,8 @@ BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
 def parsed(path):
     """Return the syntax tree of a module, without what only type checkers see."""
     tree = ast.parse(path.read_text())
-    tree.body = [node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))]
+    tree.body = [node for node in tree.body
+                 if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")]
     return tree
 
 
