@@ -21,8 +21,9 @@ def parser() -> Parser:
     """Return the parser: the figure, the experiment, and where to save."""
     parser = Parser(prog="plots.py", description="Draw a figure of a saved experiment into a file. "
                     "Names of figures may be written with underscores or dashes.")
-    parser.add_argument("type_plot", choices=tuple(FIGURES), type=lambda word: word.replace("-", "_"),
-                        help="the figure: number 2, 3, 4 and 5 of the paper, in this order")
+    parser.add_argument("type_plot", metavar="type_plot", choices=tuple(FIGURES),
+                        type=lambda word: word.replace("-", "_"),
+                        help=f"the figure: {', '.join(FIGURES)} (2, 3, 4, 5 of the paper)")
     parser.add_argument("name", help="the experiment: its folder below npy/")
     parser.add_argument("--path", default=argparse.SUPPRESS, help="the file, in .pdf, .png or .svg "
                         "(default: figures/NAME_TYPE_PLOT.png)")

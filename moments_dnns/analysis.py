@@ -94,7 +94,7 @@ def bin_edges(samples: np.ndarray) -> np.ndarray:
     width 1 between two empty ones.
 
     Args:
-        samples: Array of shape (num_realizations, num_computations), with NaN for what is left out.
+        samples: ln x, of shape (num_realizations, num_computations), with NaN for what is left out.
 
     Returns:
         Increasing array of edges.
@@ -108,7 +108,7 @@ def bin_edges(samples: np.ndarray) -> np.ndarray:
     if not finite.size:
         return np.array([0.0, 1.0])
     low, high = finite.min(), finite.max()
-    if high - low <= 1e-12 * max(abs(low), abs(high)):
+    if high - low <= 1e-12 * max(abs(low), abs(high), 1):  # logarithms: less is round-off
         return low + np.array([-1.5, -0.5, 0.5, 1.5])
     widths = [_bin_width(column[np.isfinite(column)]) for column in samples.T]
     width = np.median([width for width in widths if width] or [high - low])

@@ -10,6 +10,7 @@ import io
 import math
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -30,18 +31,18 @@ STYLE: dict[str, Any] = {
     "legend.fontsize": 11, "xtick.labelsize": 10, "ytick.labelsize": 10,
     "axes.linewidth": 0.7, "axes.formatter.useoffset": False, "axes.xmargin": 0.02, "axes.ymargin": 0.06,
     "xtick.direction": "in", "ytick.direction": "in", "xtick.top": True, "ytick.right": True,
-    "lines.linewidth": 1.4, "lines.markersize": 4.5,
     "legend.frameon": False, "legend.handlelength": 1.8, "legend.columnspacing": 1.2, "legend.handletextpad": 0.5,
     "legend.borderaxespad": 0.2, "legend.borderpad": 0.2,
-    "figure.dpi": 120, "savefig.dpi": 300, "pdf.fonttype": 42, "svg.fonttype": "path",
+    "lines.linewidth": 1.4, "lines.markersize": 4.5, "figure.dpi": 120, "savefig.dpi": 300, "pdf.fonttype": 42,
 }
 # Colours of Okabe and Ito whose luminances differ as well, so that they stay apart in print without colour.
 LOOKS: tuple[dict[str, Any], ...] = (
     {"color": "#0072B2", "marker": "o"}, {"color": "#E69F00", "marker": "s"}, {"color": "#000000", "marker": "^"},
 )
+# How a natural logarithm is drawn: on a linear axis, and on a logarithmic one.
+VIEWS: dict[bool, Callable[[Any], Any]] = {False: np.exp, True: partial(np.multiply, math.log10(math.e))}
 DEPTHS = "viridis"  # its luminance grows evenly: the order of depths can be read without colour
 SUFFIXES = (".pdf", ".png", ".svg")
-PANEL_INCHES = (3.4, 2.5)
 MARKERS_PER_CURVE = 8
 DEPTHS_IN_LEGEND = 6
 LARGEST_LINEAR = math.log(1e4)  # beyond this, an axis is logarithmic whatever its row says
@@ -175,7 +176,7 @@ def plot_figure(type_plot: str, moments: Mapping[str, Any], *, path: str | os.Pa
 
 def _draw(drawing: Drawing, data: Mapping[str, Any]) -> Figure:
     rows = math.ceil(len(drawing.panels) / 2)
-    figure = PaperFigure(figsize=(2 * PANEL_INCHES[0], rows * PANEL_INCHES[1]), layout="constrained")
+    figure = PaperFigure(figsize=(6.8, 2.5 * rows), layout="constrained")
     for letter, panel, axes in zip("abcdefgh", drawing.panels, figure.subplots(rows, 2).flat, strict=False):
         axes.annotate(f"({letter})", (0, 1), (-34, 7), xycoords="axes fraction", textcoords="offset points")
         DRAW[panel.kind](axes, panel, data)
@@ -193,7 +194,7 @@ def _draw_curves(axes: Axes, panel: Panel, data: Mapping[str, Any]) -> None:
     depth = data["depth"]
     bands = [log_band(curve.logs(data)) for curve in panel.curves]
     log = panel.log or bool((np.array(bands) > LARGEST_LINEAR).any())
-    view: Callable[[Any], Any] = (lambda logs: logs / math.log(10)) if log else np.exp
+    view = VIEWS[log]
     every = math.ceil(len(depth) / MARKERS_PER_CURVE)
     if panel.reference:
         axes.axhline(view(0.0), color="0.4", linewidth=0.7, linestyle=(0, (5, 3)), zorder=1)
@@ -205,13 +206,12 @@ def _draw_curves(axes: Axes, panel: Panel, data: Mapping[str, Any]) -> None:
     if panel.power_law:
         first, last = panel.power_law
         law = power_law(depth, data[panel.curves[0].over], data[first], data[last], data["res_depth"])
-        _draw_power_law(axes, depth, law, view)
+        _draw_power_law(axes, depth, law, log)
     margin = 0.02 * (depth[-1] - depth[0]) or 0.5
     axes.set_xlim(depth[0] - margin, depth[-1] + margin)
     axes.xaxis.set_major_locator(ticker.MaxNLocator(6, steps=STEPS, integer=True, min_n_ticks=1))
     low, high = axes.get_ylim()
-    least = LEAST_SPAN * max(abs(low), abs(high), 1)
-    if high - low < least:
+    if high - low < (least := LEAST_SPAN * max(abs(low), abs(high), 1)):
         axes.set_ylim(low - least, high + least)
     if log:
         axes.yaxis.set_major_locator(LogTicks())
@@ -219,14 +219,14 @@ def _draw_curves(axes: Axes, panel: Panel, data: Mapping[str, Any]) -> None:
         axes.yaxis.set_major_formatter(LogFormat())
 
 
-def _draw_power_law(axes: Axes, depth: np.ndarray, law: PowerLaw, view: Callable[[Any], Any]) -> None:
+def _draw_power_law(axes: Axes, depth: np.ndarray, law: PowerLaw, log: bool) -> None:
     if math.isfinite(law.tau) and math.isfinite(law.log_c):
         smooth = np.linspace(depth[0], depth[-1], 200)
         c = _number(law.log_c / math.log(10), plain=abs(law.log_c) < LARGEST_LINEAR, digits=3)
         label = rf"$c\,l^\tau$: $\tau={law.tau:#.3g}$, $c={c}$"
-        fit = view(law.log_c + law.tau * np.log(smooth))
-        # An artist, not a plot: where chi follows no power law, the axis must still belong to the data.
-        axes.add_artist(Line2D(smooth, fit, label=label, color="black", linestyle=(0, (4, 2))))
+        fit = VIEWS[log](law.log_c + law.tau * np.log(smooth))
+        # The limits of a logarithmic axis belong to the data: a fit that fails may fall by any number of decades.
+        (axes.add_artist if log else axes.add_line)(Line2D(smooth, fit, label=label, color="black", linestyle="--"))
 
 
 def _draw_histogram(axes: Axes, panel: Panel, data: Mapping[str, Any]) -> None:
