@@ -42,7 +42,7 @@ def parsed(path):
 
 
 MODULES = {path.stem: parsed(path) for path in PACKAGE.glob("*.py")}
-DOORS = {path.stem: parsed(path) for path in ROOT.glob("*.py")}
+DOORS = {path.stem: parsed(path) for path in ROOT.glob("*.py") if path.stem != "conftest"}
 ALL = {**MODULES, **DOORS}
 
 

@@ -1,12 +1,17 @@
-"""What holds for all tests: quiet libraries, no window, and nothing written outside tmp_path."""
+"""What holds for all tests and examples: quiet libraries, no window, and nothing written outside tmp_path."""
+
+from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import Any
 
 # All three are read when the libraries are imported, hence before any test module is.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["MPLBACKEND"] = "Agg"
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -16,8 +21,14 @@ settings.load_profile("house")
 
 
 @pytest.fixture(autouse=True)
-def npy_folder(tmp_path, monkeypatch):
+def npy_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Send every experiment that a test saves to a folder of its own, and return that folder."""
     folder = tmp_path / "npy"
     monkeypatch.setenv("MOMENTS_DNNS_NPY", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def names_of_examples(doctest_namespace: dict[str, Any]) -> None:
+    """Let examples in docstrings use NumPy under its usual name."""
+    doctest_namespace["np"] = np
