@@ -45,7 +45,8 @@ def replace_file(path: Path, temporary: Path, content: bytes) -> None:
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write a new `.npy` file durably."""
     with open(path, "xb") as file:
-        np.save(file, array, allow_pickle=False)
+        _write_header(file, array.dtype, array.shape)
+        file.write(np.ascontiguousarray(array).data)
         sync(file)
 
 
@@ -56,9 +57,8 @@ def write_padded(path: Path, num_rows: int, head: np.ndarray) -> None:
     """
     num_columns = head.shape[1]
     block = np.full((max(1, BLOCK // (8 * num_columns)), num_columns), np.nan, "<f8")
-    header = {"descr": "<f8", "fortran_order": False, "shape": (num_rows, num_columns)}
     with open(path, "xb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
+        _write_header(file, block.dtype, (num_rows, num_columns))
         file.write(np.ascontiguousarray(head, "<f8").data)
         for start in range(len(head), num_rows, len(block)):
             file.write(block[: num_rows - start].data)
@@ -118,6 +118,11 @@ def check_plain(path: Path) -> None:
     # A link may lead outside, and opening a pipe waits forever.
     if not stat.S_ISREG(path.lstat().st_mode):
         raise CorruptExperimentError(f"{path} is not a plain file")
+
+
+def _write_header(file: BinaryIO, dtype: np.dtype, shape: tuple[int, ...]) -> None:
+    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _read_header(file: BinaryIO, dtype: str, shape: tuple[int | None, ...]) -> tuple[int, ...]:

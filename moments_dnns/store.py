@@ -15,7 +15,7 @@ import numpy as np
 
 from .experiment import Experiment
 from .files import read_array, sync_folder, write_array, write_padded, write_rows
-from .generations import RECORD_FILE, read_record, settle, write_record, writing
+from .generations import RECORD_FILE, read_experiment, read_record, settle, write_record, writing
 from .provenance import combine, now, versions
 from .record import DESCRIBED, Record, Source, described, joined, told
 from .results import Moments
@@ -169,6 +169,7 @@ def _allocate(folder: Path, record: Record) -> None:
 
 
 def _extend(folder: Path, record: Record) -> None:
+    read_experiment(folder)  # what is damaged is told now
     # The record on the disk holds for the longer arrays too, so that each can be replaced by itself.
     for name in record.experiment.array_names:
         path, longer = folder / f"{name}.npy", folder / f"{name}.npy.longer"

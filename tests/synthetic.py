@@ -1,5 +1,11 @@
 """Experiments whose numbers are known beforehand, so that any mixture of two of them is seen. No Keras."""
 
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 
 from moments_dnns.experiment import Experiment
@@ -48,3 +54,20 @@ def is_genuine(moments):
     expected = {name: np.concatenate([part[name] for part in parts]) for name in moments.experiment.array_names}
     expected = Moments(expected, moments.experiment, moments.sources)
     return all(np.array_equal(moments[name], expected[name]) for name in moments)
+
+
+@contextlib.contextmanager
+def writer(scenario, num_realizations=30):
+    """A process that writes to the experiment `demo` (see writer.py), from its first line of output on."""
+    root = Path(__file__).parents[1]
+    process = subprocess.Popen([sys.executable, root / "tests" / "writer.py", scenario, "demo", str(num_realizations)],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env={**os.environ, "PYTHONPATH": str(root)})
+    try:
+        process.first_line = process.stdout.readline()
+        if not process.first_line:
+            raise RuntimeError(process.stderr.read())
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
