@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -15,7 +15,7 @@ from .measurement import LogMoments
 from .state import State, Tensor
 
 # One row per kind of step; each makes the layer of an experiment.
-STEPS = {
+STEPS: dict[str, Callable[[Experiment], keras.layers.Layer]] = {
     "conv": lambda experiment: Convolution(experiment.num_channels, experiment.kernel_size,
                                            boundary=experiment.boundary),
     "batch_norm": lambda experiment: BatchNormalization(experiment.epsilon),
@@ -64,7 +64,9 @@ class Block(ExperimentLayer):
         super().__init__(experiment, **kwargs)
         repeats = self.experiment.row.num_repeats(self.experiment.res_depth)
         self.steps = [[STEPS[step](self.experiment) for step in self.experiment.row.steps] for _ in range(repeats)]
-        self.add, self.rescaling = Add(), Rescaling()
+        # Only where it is called: Keras on JAX runs a model twice as long as one of its layers is not built.
+        self.add = Add() if self.experiment.row.residual else None
+        self.rescaling = Rescaling()
 
     def call(self, state: State, seeds: Tensor = None, kernels: Sequence[Tensor] | None = None) -> list[State]:
         """Return the states at all places."""
@@ -79,7 +81,7 @@ class Block(ExperimentLayer):
                 states.append(state)
         # Places lie along the first repeat of the steps.
         states = states[:len(self.experiment.row.steps) + 1]
-        if self.experiment.row.residual:
+        if self.add is not None:
             return [*states, self.rescaling(self.add([state, start]))]
         return [*states[:-1], self.rescaling(state)]
 
