@@ -24,10 +24,10 @@ def parser() -> Parser:
                     "save their moments. Options may be written with underscores or dashes.")
     for field in attrs.fields(Experiment):
         meaning = field.metadata["help"]
-        if field.type == "bool":
+        if str(field.type) == "bool":
             parser.add_argument(f"--no_{field.name}", dest=field.name, action="store_false", help=f"do not {meaning}")
             continue
-        kind = {"int": int, "float": float, "str": str}[field.type]
+        kind = {"int": int, "float": float, "str": str}[str(field.type)]
         required = field.default is attrs.NOTHING
         default = argparse.SUPPRESS if required else field.default
         parser.add_argument(f"--{field.name}", type=kind, choices=field.metadata["choices"], required=required,

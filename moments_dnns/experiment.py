@@ -21,7 +21,7 @@ def _parameter(check: Check, help: str, default: Any = attrs.NOTHING) -> Any:
 
     return attrs.field(
         default=default,
-        converter=attrs.Converter(convert, takes_field=True),  # type: ignore[call-overload]
+        converter=attrs.Converter(convert, takes_field=True),
         metadata={"help": help, "choices": getattr(check, "choices", None)},
     )
 

@@ -16,7 +16,7 @@ from .validation import non_negative, one_of, refusal, whole
 register = keras.saving.register_keras_serializable(package="moments_dnns")
 
 # How NumPy names the pixels that a boundary shows beyond the border; zero padding shows none.
-PAD_MODES = {"periodic": "wrap", "symmetric": "symmetric"}
+PAD_MODES: dict[str, Any] = {"periodic": "wrap", "symmetric": "symmetric"}
 
 
 class TensorSeed(keras.random.SeedGenerator):
@@ -256,8 +256,8 @@ class Rescaling(keras.layers.Layer):
     Example:
 
     >>> images = np.full((2, 4, 4, 3), 7.0, "float32")
-    >>> round(float(Rescaling()(InitialState()(images, images)).log_noise), 4) == round(2 * np.log(7), 4)
-    True
+    >>> round(float(Rescaling()(InitialState()(images, images)).log_noise), 3)
+    3.892
 
     Reference: section 3 of arXiv 1811.03087.
     """

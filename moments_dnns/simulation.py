@@ -1,86 +1,34 @@
-"""Runs realizations of an experiment: seeds, progress, and what is worth a warning."""
+"""Runs experiments: which realizations are missing, who computes them, and what is worth a warning."""
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from .data import Images, child, dataset_label, draw_batch, load_images
+from .convergence import Convergence, Row
+from .data import dataset_label, load_images
+from .execution import Task, submit_all, worker_pool
 from .experiment import Experiment
-from .moments import from_logarithms
+from .realizations import Chunk, describe_device, run_chunk
+from .record import Source
 from .results import Moments
 from .store import open_store
-from .validation import boolean, refusal
+from .validation import boolean, non_negative, refusal, whole
 
-# Finished realizations are made durable at least this often; the disk then costs next to nothing.
+# Finished realizations are made durable this often; the disk then costs next to nothing.
 SECONDS_BETWEEN_COMMITS = 5.0
 
-# The children of a realization's seed: 0 and 1 draw its images and noise.
-WEIGHTS_CHILD = 2
-
-
-class Simulator:
-    """The compiled network of an experiment and its images: realizations by index.
-
-    Args:
-        experiment: The description.
-        images: The dataset.
-
-    Example:
-
-    >>> from moments_dnns.data import load_images
-    >>> experiment = Experiment("vanilla", 2, 3, 4, 2, 1, dataset="photo", num_computations=2)
-    >>> simulator = Simulator(experiment, load_images("photo"))
-    >>> simulator.realize(7)["nu2_signal_loc3"].shape
-    (2,)
-
-    Reference: section 6 of arXiv 1811.03087.
-    """
-
-    def __init__(self, experiment: Experiment, images: Images):
-        # Imported here, not above: bad arguments and --help are answered before a backend starts.
-        from .network import build_network, num_seeds
-
-        self.num_seeds = num_seeds(experiment)
-        _, *image_shape = images.images.shape
-        self.experiment, self.images = experiment, images
-        if experiment.fully_connected:
-            image_shape = [1, 1, int(np.prod(image_shape))]
-        self.network = build_network(experiment, tuple(image_shape))
-        self.num_constant_channels = 0
-
-    def realize(self, realization: int) -> dict[str, np.ndarray]:
-        """Return the moments of a realization, by its index alone.
-
-        Returns:
-            float64 arrays of shape (num_computations,) by array name.
-        """
-        seed = np.random.SeedSequence(self.experiment.seed, spawn_key=(realization,))
-        batch = draw_batch(self.images, self.experiment.batch_size, flatten=self.experiment.fully_connected, seed=seed)
-        self.num_constant_channels = max(self.num_constant_channels, batch.num_constant_channels)
-        # 31 bits: the seeds that every backend takes.
-        seeds = child(seed, WEIGHTS_CHILD).generate_state(2 * self.num_seeds) >> 1
-        logarithms = self.network.predict_on_batch(
-            [batch.signal, batch.noise, seeds.astype("int32").reshape(-1, 2)])
-        moments = from_logarithms(self.experiment.array_names, logarithms)
-        for problem in self.problems(moments, np.asarray(logarithms)):
-            warnings.warn(f"realization {realization}: {problem}", RuntimeWarning, stacklevel=2)
-        return moments
-
-    def problems(self, moments: dict[str, np.ndarray], logarithms: np.ndarray) -> Iterator[str]:
-        """Tell of every moment that is not finite or left float64's range, at the first depth where it did."""
-        for name, logarithm in zip(moments, logarithms.T, strict=True):
-            out_of_range = (moments[name] == 0) & np.isfinite(logarithm)
-            bad = np.flatnonzero(~np.isfinite(moments[name]) | out_of_range)
-            if bad.size:
-                value = moments[name][bad[0]]
-                yield f"{name} is {value} at layer {self.experiment.depth[bad[0]]}, its logarithm {logarithm[bad[0]]}"
+# Realizations that a worker is handed at a time, and between two looks at a tolerance.
+CHUNK_SIZE = 8
 
 
 class Memory:
@@ -91,22 +39,30 @@ class Memory:
         self.missing = list(range(experiment.num_realizations))
         shape = (experiment.num_realizations, experiment.num_computations)
         self.arrays = {name: np.full(shape, np.nan) for name in experiment.array_names}
+        self.committed = 0
 
-    def commit(self, realizations: list[int], arrays: dict[str, np.ndarray]) -> None:
+    def commit(self, realizations: Sequence[int], arrays: dict[str, np.ndarray]) -> None:
         """Keep the rows of some realizations."""
         for name, rows in arrays.items():
-            self.arrays[name][realizations] = rows
+            self.arrays[name][list(realizations)] = rows
+        self.committed += len(realizations)
+
+    def note(self, **notes: Any) -> None:
+        """Add to the provenance."""
+        self.provenance |= notes
 
     def moments(self) -> Moments:
-        """Return what was kept."""
-        return Moments(self.arrays, self.experiment, provenance=self.provenance)
+        """Return what was kept: the first realizations, all of them unless a tolerance was reached."""
+        return Moments({name: rows[:self.committed] for name, rows in self.arrays.items()}, self.experiment,
+                       [Source(self.experiment.seed, 0, self.committed)], self.provenance)
 
 
 def run_experiment(
     architecture: str, total_depth: int, kernel_size: int, num_channels: int, batch_size: int, num_realizations: int,
     name_experiment: str | None = None, *, boundary: str = "periodic", dataset: Any = "cifar10",
     epsilon: float = 1e-3, res_depth: int = 2, num_computations: int = 100, seed: int = 0,
-    compute_reff_signal: bool = True, compute_reff_noise: bool = True, verbose: bool = True,
+    compute_reff_signal: bool = True, compute_reff_noise: bool = True, verbose: bool = True, overwrite: bool = False,
+    workers: int = 1, executor: Executor | None = None, chunk_size: int = CHUNK_SIZE, tolerance: float = 0.0,
 ) -> Moments:
     """Propagate signal and noise through random networks and return their moments.
 
@@ -118,7 +74,8 @@ def run_experiment(
         batch_size: Images per realization, at most as many as the dataset has.
         num_realizations: Number of random networks, each with its own images and noise.
         name_experiment: Folder below `npy/` in which the moments are saved while the experiment runs; nothing is
-            saved without a name. An experiment of that name that is not finished is continued.
+            saved without a name. The same call continues an experiment that was interrupted, and a larger
+            `num_realizations` extends it.
         boundary: What convolutions read beyond the border: `"periodic"` (the opposite border), `"symmetric"` (the
             mirror image, odd kernels only) or `"zero_padding"`.
         dataset: `"cifar10"`, `"mnist"`, `"photo"` (needs no download), an array of images of shape (number, height,
@@ -130,14 +87,23 @@ def run_experiment(
         compute_reff_signal: Whether to take effective ranks of the signal.
         compute_reff_noise: Whether to take effective ranks of the noise.
         verbose: Whether to show a progress bar.
+        overwrite: Whether another experiment of that name is replaced, once the first realizations are saved.
+        workers: Number of processes on this machine; 1 computes in this one.
+        executor: Any `concurrent.futures.Executor` to compute on, instead of `workers`.
+        chunk_size: Realizations that a worker is handed, and commits, at a time.
+        tolerance: Ends the run before `num_realizations` once the standard errors of ln chi (absolute) and of the
+            mean of every moment (relative; absolute for logarithms) are below it at every depth. It is looked at
+            after every `chunk_size` realizations, in their order; 0 never ends a run.
 
     Returns:
-        Moments, a mapping from array names to arrays of shape (num_realizations, num_computations).
+        Moments, a mapping from array names to arrays of shape (realizations, num_computations).
 
     Raises:
         TypeError, ValueError: If an argument is refused.
         FileExistsError: If there is another experiment of that name.
-        OSError: If the dataset cannot be downloaded or read.
+        BlockingIOError: If another process writes to the experiment of that name now.
+        OSError: If the dataset cannot be downloaded or read, or the disk is full.
+        RuntimeError: If a worker fails again and again.
         KeyboardInterrupt: On Ctrl-C; with a name, what was finished is saved.
 
     Example:
@@ -148,55 +114,81 @@ def run_experiment(
 
     Reference: section 6 of arXiv 1811.03087.
     """
-    boolean("verbose", verbose)
+    for flag, value in {"verbose": verbose, "overwrite": overwrite}.items():
+        boolean(flag, value)
     experiment = Experiment(
         architecture, total_depth, kernel_size, num_channels, batch_size, num_realizations, boundary=boundary,
         dataset=dataset_label(dataset), epsilon=epsilon, res_depth=res_depth, num_computations=num_computations,
         seed=seed, compute_reff_signal=compute_reff_signal, compute_reff_noise=compute_reff_noise)
+    convergence = Convergence(non_negative("tolerance", tolerance), whole(1)("chunk_size", chunk_size))
+    workers = whole(1)("workers", workers)
+    if executor is not None and (workers > 1 or not isinstance(executor, Executor)):
+        raise ValueError(refusal("expected a concurrent.futures.Executor, or a number of workers, not both.",
+                                 executor=executor, workers=workers))
     images = load_images(dataset)
     experiment.check_images(images.images.shape)
-    with _open(name_experiment, experiment, _provenance(images)) as store:
-        if store.missing:
-            _run(Simulator(experiment, images), store, verbose)
-        return store.moments()
+    with _executor(workers, executor) as chosen:
+        import keras  # only now: bad arguments were refused before a backend starts
+
+        backend = keras.backend.backend()
+        device = chosen.submit(describe_device, backend).result() if chosen else describe_device(backend)
+        provenance = {**device, "dataset_sha256": images.sha256, "dataset_shape": list(images.images.shape),
+                      "chunk_size": convergence.chunk_size, "tolerance": convergence.tolerance}
+        with _open(name_experiment, experiment, provenance, overwrite) as store:
+            task = partial(run_chunk, experiment, dataset, backend)
+            _run(store, experiment, task, chosen, convergence, verbose)
+            return store.moments()
 
 
-def _open(name: str | None, experiment: Experiment, provenance: dict[str, Any]) -> AbstractContextManager[Any]:
+def _executor(workers: int, executor: Executor | None) -> AbstractContextManager[Executor | None]:
+    return worker_pool(workers) if workers > 1 else nullcontext(executor)
+
+
+def _open(name: str | None, experiment: Experiment, provenance: dict[str, Any],
+          overwrite: bool) -> AbstractContextManager[Any]:
     if name is None:
         return nullcontext(Memory(experiment, provenance))
-    return open_store(name, experiment, provenance)
+    return open_store(name, experiment, provenance, overwrite)
 
 
-def _run(simulator: Simulator, store: Any, verbose: bool) -> None:
-    total, missing = simulator.experiment.num_realizations, store.missing
-    pending: dict[int, dict[str, np.ndarray]] = {}
+def _run(store: Any, experiment: Experiment, task: Task, executor: Executor | None, convergence: Convergence,
+         verbose: bool) -> None:
+    missing, total = store.missing, experiment.num_realizations
+    if convergence.tolerance and len(missing) < total:
+        committed = store.moments()
+        convergence.take(_rows([index for source in committed.sources for index in range(source.start, source.stop)],
+                               {name: committed[name] for name in experiment.array_names}))
+    chunks = [tuple(chunk) for _, chunk in groupby(missing, lambda realization: realization // convergence.chunk_size)]
+    # Here, one by one: Ctrl-C then costs one realization at most.
+    computed: Generator[Chunk] = (submit_all(executor, task, chunks) if executor else
+                                 (task((realization,)) for realization in missing))
+    pending: dict[int, Row] = {}
     last_commit = time.monotonic()
     with tqdm(total=total, initial=total - len(missing), unit="realization", disable=not verbose) as bar:
         try:
-            for realization in missing:
-                pending[realization] = simulator.realize(realization)
-                bar.update()
+            while not convergence.reached and (chunk := next(computed, None)):
+                for problem in chunk.problems:
+                    warnings.warn(problem, RuntimeWarning, stacklevel=3)
+                counted = convergence.take(_rows(chunk.realizations, chunk.arrays))
+                store.note(num_constant_channels=chunk.num_constant_channels)
+                pending |= counted
+                bar.update(len(counted))
                 if time.monotonic() - last_commit > SECONDS_BETWEEN_COMMITS:
                     _commit(store, pending)
                     last_commit = time.monotonic()
         finally:
             # Also on Ctrl-C and on errors: what is finished is never lost.
             _commit(store, pending)
+            computed.close()
 
 
-def _commit(store: Any, pending: dict[int, dict[str, np.ndarray]]) -> None:
+def _rows(realizations: Sequence[int], arrays: Mapping[str, np.ndarray]) -> dict[int, Row]:
+    return {realization: {name: array[row] for name, array in arrays.items()}
+            for row, realization in enumerate(realizations)}
+
+
+def _commit(store: Any, pending: dict[int, Row]) -> None:
     if pending:
         rows = list(pending.values())
         store.commit(list(pending), {name: np.stack([row[name] for row in rows]) for name in rows[0]})
         pending.clear()
-
-
-def _provenance(images: Images) -> dict[str, Any]:
-    import keras
-
-    if keras.config.dtype_policy().name != "float32":
-        raise ValueError(refusal("networks run in float32: expected Keras' default policy.",
-                                 dtype_policy=keras.config.dtype_policy().name))
-    return {"backend": keras.backend.backend(), "devices": keras.distribution.list_devices(),
-            "dtype": keras.config.floatx(), "dataset_sha256": images.sha256,
-            "dataset_shape": list(images.images.shape)}

@@ -70,6 +70,10 @@ class Store:
             settle(self._folder)
         self._record = record
 
+    def note(self, **notes: Any) -> None:
+        """Add to the provenance that the next commit writes."""
+        self._record = attrs.evolve(self._record, provenance={**self._record.provenance, **notes})
+
     def moments(self) -> Moments:
         """Return what is committed of the realizations that are asked for."""
         sources = tuple(Source(seed, start, min(stop, self._experiment.num_realizations))

@@ -20,15 +20,16 @@ FLOORS = [
     {"experiment", "figures", "data", "files", "folders"},
     {"record", "layers", "plotting"},
     {"generations", "measurement", "provenance", "labelled"},
-    {"network", "results"},
-    {"store"},
+    {"network", "results", "convergence"},
+    {"store", "realizations"},
+    {"execution"},
     {"simulation"},
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 # The libraries that take long to import, and where that may happen: at the top of a module, or within a function.
 AT_THE_TOP = {"keras": {"state", "layers", "measurement", "network"}, "matplotlib": {"plotting"}}
-IN_A_FUNCTION = {"keras": {"data", "simulation"}, "pandas": {"labelled"}, "xarray": {"labelled"}}
+IN_A_FUNCTION = {"keras": {"data", "realizations", "simulation"}, "pandas": {"labelled"}, "xarray": {"labelled"}}
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
 
 

@@ -1,0 +1,159 @@
+"""Realizations of an experiment by their index, and chunks of them, wherever they are computed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import attrs
+import numpy as np
+
+from .data import Images, child, draw_batch, load_images
+from .experiment import Experiment
+from .moments import from_logarithms
+from .validation import refusal
+
+# The children of a realization's seed: 0 and 1 draw its images and noise.
+WEIGHTS_CHILD = 2
+
+
+class Chunk(NamedTuple):
+    """Finished realizations.
+
+    Args:
+        realizations: Their indices.
+        arrays: float64 arrays of shape (len(realizations), num_computations) by array name.
+        problems: What is worth a warning, in words.
+        num_constant_channels: The most channels of a batch that had no standard deviation.
+    """
+
+    realizations: tuple[int, ...]
+    arrays: dict[str, np.ndarray]
+    problems: tuple[str, ...]
+    num_constant_channels: int
+
+
+class Simulator:
+    """The compiled network of an experiment and its images: realizations by index.
+
+    Args:
+        experiment: The description.
+        images: The dataset.
+
+    Example:
+
+    >>> from moments_dnns.data import load_images
+    >>> experiment = Experiment("vanilla", 2, 3, 4, 2, 1, dataset="photo", num_computations=2)
+    >>> chunk = Simulator(experiment, load_images("photo")).run([7, 8, 9])
+    >>> chunk.realizations, chunk.arrays["nu2_signal_loc3"].shape
+    ((7, 8, 9), (3, 2))
+
+    Reference: section 6 of arXiv 1811.03087.
+    """
+
+    def __init__(self, experiment: Experiment, images: Images):
+        # Imported here, not above: bad arguments and --help are answered before a backend starts.
+        from .network import build_network, num_seeds
+
+        _, *image_shape = images.images.shape
+        if experiment.fully_connected:
+            image_shape = [1, 1, int(np.prod(image_shape))]
+        self.experiment, self.images = experiment, images
+        self.num_seeds = num_seeds(experiment)
+        self.network = build_network(experiment, tuple(image_shape))
+
+    def run(self, realizations: Sequence[int]) -> Chunk:
+        """Return some realizations, each of which depends on its index alone."""
+        batches, tables = zip(*(self.realize(realization) for realization in realizations), strict=True)
+        logarithms = np.stack(tables)
+        arrays = from_logarithms(self.experiment.array_names, logarithms)
+        return Chunk(tuple(realizations), arrays, tuple(self.problems(realizations, arrays, logarithms)),
+                     max(batches))
+
+    def realize(self, realization: int) -> tuple[int, np.ndarray]:
+        """Return the number of constant channels of a realization, and the logarithms of its moments."""
+        seed = np.random.SeedSequence(self.experiment.seed, spawn_key=(realization,))
+        batch = draw_batch(self.images, self.experiment.batch_size, flatten=self.experiment.fully_connected, seed=seed)
+        # 31 bits: the seeds that every backend takes.
+        seeds = child(seed, WEIGHTS_CHILD).generate_state(2 * self.num_seeds) >> 1
+        logarithms = self.network.predict_on_batch(
+            [batch.signal, batch.noise, seeds.astype("int32").reshape(-1, 2)])
+        return batch.num_constant_channels, np.asarray(logarithms)
+
+    def problems(self, realizations: Sequence[int], arrays: dict[str, np.ndarray],
+                 logarithms: np.ndarray) -> Iterator[str]:
+        """Tell of every moment that is not finite or left float64's range, at the first depth where it did."""
+        for name, logarithm in zip(arrays, np.moveaxis(logarithms, -1, 0), strict=True):
+            underflow = (arrays[name] == 0) & np.isfinite(logarithm)
+            bad = ~np.isfinite(arrays[name]) | underflow
+            for row in np.flatnonzero(bad.any(axis=1)):
+                first = bad[row].argmax()
+                yield (f"realization {realizations[int(row)]}: {name} is {arrays[name][row, first]} from layer "
+                       f"{self.experiment.depth[first]} on, where its logarithm is {logarithm[row, first]}")
+
+
+# One network for each thread of a worker: Keras models are not meant to be called by two threads at once.
+_local = threading.local()
+
+
+def simulator(experiment: Experiment, dataset: Any) -> Simulator:
+    """Return the simulator of this thread, made anew when the description changes."""
+    key = attrs.evolve(experiment, num_realizations=1)
+    if getattr(_local, "key", None) != key:
+        _local.key, _local.simulator = None, Simulator(experiment, load_images(dataset))
+        _local.key = key
+    found: Simulator = _local.simulator
+    return found
+
+
+def run_chunk(experiment: Experiment, dataset: Any, backend: str, realizations: Sequence[int]) -> Chunk:
+    """Return some realizations: what an executor is handed, on whatever process or machine it runs.
+
+    Args:
+        experiment: The description.
+        dataset: The dataset, as `run_experiment` takes it; a path must lead to it on every machine.
+        backend: The Keras backend that the coordinator uses.
+        realizations: Their indices.
+
+    Raises:
+        RuntimeError: If Keras runs on another backend here.
+    """
+    use_backend(backend)
+    return simulator(experiment, dataset).run(realizations)
+
+
+def use_backend(backend: str) -> None:
+    """Make Keras start on a backend, where it is not imported yet.
+
+    Raises:
+        RuntimeError: If it runs on another one.
+    """
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = backend
+    import keras
+
+    if keras.backend.backend() != backend:
+        raise RuntimeError(refusal(f"expected the coordinator's Keras backend {backend!r} on every worker.",
+                                   backend=keras.backend.backend()))
+
+
+def describe_device(backend: str) -> dict[str, Any]:
+    """Return what the numbers depend on beside the description: backend, devices and precision.
+
+    Raises:
+        ValueError: If Keras' default policy is not float32.
+        RuntimeError: If Keras runs on another backend.
+    """
+    use_backend(backend)
+    import keras
+
+    if keras.config.dtype_policy().name != "float32":
+        raise ValueError(refusal("networks run in float32: expected Keras' default policy.",
+                                 dtype_policy=keras.config.dtype_policy().name))
+    devices = keras.distribution.list_devices()
+    # NVIDIA's libraries round the factors of products to TF32 unless this variable forbids it.
+    tf32 = any("gpu" in device for device in devices) and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
+    return {"backend": backend, "devices": devices, "dtype": keras.config.floatx(), "tf32": tf32}
