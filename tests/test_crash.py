@@ -184,11 +184,14 @@ def test_nothing_is_committed_before_it_is_on_the_disk(scenario, npy_folder, mon
     save_experiment(complete(describe(4, seed=1)), "other")
     next(run("old", describe(4)))
     unsynced, commits = set(), []
-    real_open, fsync, replace = open, os.fsync, os.replace
+    real_open, fsync, replace, mkdir = open, os.fsync, os.replace, os.mkdir
 
     def watched_open(path, mode):
         if mode != "rb":
-            unsynced.update({path, path.parent} if mode != "r+b" else {path})
+            unsynced.add(path)
+        # The name of the temporary record need not be on the disk: its replacement is.
+        if mode == "xb":
+            unsynced.add(path.parent)
         return real_open(path, mode)
 
     def watched_fsync(descriptor):
@@ -196,18 +199,26 @@ def test_nothing_is_committed_before_it_is_on_the_disk(scenario, npy_folder, mon
         unsynced.discard(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
 
     def watched_replace(source, target):
-        if target.name == "experiment.json":
-            # The temporary file's own name is on the disk together with its new one.
-            assert unsynced <= {target.parent}
-            commits.append(target)
         assert source not in unsynced
+        if target.name == "experiment.json":
+            assert not unsynced
+            commits.append(target)
         replace(source, target)
         unsynced.add(target.parent)
+
+    def watched_mkdir(path, *args):
+        mkdir(path, *args)
+        unsynced.add(path.parent)
+
+    class Seen(list):
+        def append(self, moments):
+            assert not unsynced, "a commit has returned"
 
     monkeypatch.setattr(files, "open", watched_open, raising=False)
     monkeypatch.setattr(os, "fsync", watched_fsync)
     monkeypatch.setattr(os, "replace", watched_replace)
-    SCENARIOS[scenario][1]([])
+    monkeypatch.setattr(os, "mkdir", watched_mkdir)
+    SCENARIOS[scenario][1](Seen())
     assert commits
     assert not unsynced
 

@@ -33,7 +33,7 @@ def test_a_run_from_beginning_to_end(architecture, npy_folder):
     assert {path.stem for path in (npy_folder / "demo").iterdir()} == {*complete(experiment), "experiment"}
 
 
-def test_what_is_committed_is_there_at_once_in_the_order_of_the_indices():
+def test_what_is_committed_is_there_at_once_in_the_order_of_the_indices(npy_folder):
     with open_store("demo", describe(6), {}) as store:
         assert store.missing == [0, 1, 2, 3, 4, 5]
         assert store.moments().num_realizations == 0
@@ -43,6 +43,8 @@ def test_what_is_committed_is_there_at_once_in_the_order_of_the_indices():
         assert load_experiment("demo") == store.moments()
         assert load_experiment("demo").sources == (Source(0, 1, 2), Source(0, 4, 5))
         assert is_genuine(store.moments())
+        plain = np.load(npy_folder / "demo" / "nu2_signal_loc1.npy", allow_pickle=False)
+        assert np.isnan(plain[:, 0]).tolist() == [True, False, True, True, False, True]
         store.commit(np.array([2, 3]), rows(describe(6), [2, 3]))
         assert load_experiment("demo").sources == (Source(0, 1, 5),)
         assert is_genuine(load_experiment("demo"))
