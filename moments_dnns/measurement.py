@@ -47,12 +47,12 @@ def effective_rank(features: Tensor) -> Tensor:
     # Both have the same eigenvalues; the number of points is no integer where the batch size is left open.
     by_points = isinstance(points, int) and points < channels
     gram = ops.matmul(x, transposed) if by_points else ops.matmul(transposed, x)
-    trace = ops.trace(gram)
+    trace = ops.sum(ops.square(x))
     gram = gram / unless_zero(trace)
     power = gram
     for _ in range(NUM_SQUARINGS):
-        power = ops.matmul(power, power)
-        power = power / unless_zero(ops.trace(power))
+        # The sum of squares is the trace of the square, which thus becomes 1.
+        power = ops.matmul(power, power) / unless_zero(ops.sum(ops.square(power)))
     # The mean eigenvalue under the weights of the power's spectrum, which is all on the largest.
     largest = ops.sum(power * gram)
     return ops.where(trace == 0, 0.0, ops.maximum(1 / unless_zero(largest), 1.0))
