@@ -6,7 +6,9 @@ import numpy as np
 from keras import ops
 
 from moments_dnns.experiment import Experiment
-from moments_dnns.network import build_network, num_seeds
+from moments_dnns.layers import Convolution, InitialState, Rescaling
+from moments_dnns.measurement import LogMoments
+from moments_dnns.network import Block, build_network, num_seeds
 from moments_dnns.state import State
 
 # name -> (kernel_size, boundary)
@@ -51,6 +53,33 @@ def realize(experiment, images, noise, seeds):
     """The logarithms of moments of one realization by array name, one entry per measured layer."""
     table = network(experiment).predict_on_batch([images, noise, seeds])
     return dict(zip(experiment.array_names, table.T, strict=True))
+
+
+def draw_network_kernels(experiment, seed=0):
+    """The first convolution's kernel, and a list of kernels for each layer."""
+    side, shape = experiment.kernel_size, image_shape(experiment)
+    first = np.random.default_rng(seed).normal(size=(side, side, shape[-1], experiment.num_channels))
+    return [(first / np.sqrt(side**2 * shape[-1])).astype("float32"),
+            *(draw_kernels(experiment, (seed, layer)) for layer in range(experiment.total_depth))]
+
+
+def propagate(experiment, images, noise, kernels):
+    """What `realize` returns, from kernels instead of seeds, layer by layer and without compiling anything."""
+    first = Convolution(experiment.num_channels, experiment.kernel_size, boundary=experiment.boundary,
+                        strides=1 if experiment.fully_connected else 2)
+    state = Rescaling()(first(InitialState()(images, noise), kernel=kernels[0]))
+    block, rows = Block(experiment), []
+    for layer in kernels[1:]:
+        states = block(state, kernels=layer)
+        rows.append(block_moments(experiment, states))
+        state = states[-1]
+    return dict(zip(experiment.array_names, np.transpose(rows), strict=True))
+
+
+def block_moments(experiment, states):
+    """The logarithms of the moments at all places of a block, in the order of `experiment.array_names`."""
+    return np.concatenate([LogMoments(experiment.moments_at(place))(state)
+                           for place, state in zip(experiment.row.places, states, strict=True)])
 
 
 def draw_state(experiment, seed=0):
