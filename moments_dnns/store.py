@@ -16,9 +16,9 @@ import numpy as np
 from .experiment import Experiment
 from .files import read_array, sync_folder, write_array, write_padded, write_rows
 from .generations import RECORD_FILE, read_experiment, read_record, settle, write_record, writing
+from .labelled import Moments
 from .provenance import combine, now, versions
 from .record import DESCRIBED, Record, Source, described, joined, told
-from .results import Moments
 from .validation import boolean, refusal
 
 

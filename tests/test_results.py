@@ -17,9 +17,9 @@ from synthetic import complete, describe, is_genuine, rows, run
 from moments_dnns.figures import FIGURES
 from moments_dnns.files import CorruptExperimentError
 from moments_dnns.moments import derive, stored_name
+from moments_dnns.record import Source
 from moments_dnns.results import (
     Moments,
-    Source,
     delete_experiment,
     list_experiments,
     load_experiment,

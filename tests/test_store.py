@@ -11,8 +11,8 @@ from synthetic import complete, describe, finish, is_genuine, rows, run, writer
 
 from moments_dnns import generations
 from moments_dnns.files import CorruptExperimentError
+from moments_dnns.record import Source
 from moments_dnns.results import (
-    Source,
     delete_experiment,
     list_experiments,
     load_experiment,
@@ -155,6 +155,16 @@ def test_provenance_tells_of_every_run():
         assert part["versions"]["numpy"] == np.__version__
         assert datetime.fromisoformat(part["started"]) <= datetime.fromisoformat(part["ended"])
         assert part["wall_seconds"] >= 0
+
+
+def test_notes_go_with_the_next_commit():
+    with open_store("demo", describe(), {"device": "CPU"}) as store:
+        store.commit([0], rows(describe(), [0]))
+        store.note(num_constant_channels=3)
+        assert "num_constant_channels" not in load_experiment("demo").provenance
+        store.commit([1], rows(describe(), [1]))
+    assert load_experiment("demo").provenance["num_constant_channels"] == 3
+    assert load_experiment("demo").provenance["device"] == "CPU"
 
 
 @pytest.mark.parametrize(("realizations", "change", "error"), [
