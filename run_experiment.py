@@ -7,6 +7,7 @@ python run_experiment.py --architecture bn_ff --total_depth 50 --kernel_size 1 -
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 from collections.abc import Sequence
 
@@ -14,27 +15,30 @@ import attrs
 
 from moments_dnns import Experiment, run_experiment
 from moments_dnns.cli import Parser, run
+from moments_dnns.simulation import RUN_OPTIONS
 
 __all__ = ["main", "run_experiment"]
 
+KINDS = {"int": int, "float": float}
+
 
 def parser() -> Parser:
-    """Return the parser: an option for every parameter of an experiment."""
+    """Return the parser: an option for every parameter of `run_experiment` that can be written in a line."""
     parser = Parser(prog="run_experiment.py", description="Propagate signal and noise through random networks and "
                     "save their moments. Options may be written with underscores or dashes.")
-    for field in attrs.fields(Experiment):
-        meaning = field.metadata["help"]
-        if str(field.type) == "bool":
-            parser.add_argument(f"--no_{field.name}", dest=field.name, action="store_false", help=f"do not {meaning}")
-            continue
-        kind = {"int": int, "float": float, "str": str}[str(field.type)]
-        required = field.default is attrs.NOTHING
-        default = argparse.SUPPRESS if required else field.default
-        parser.add_argument(f"--{field.name}", type=kind, choices=field.metadata["choices"], required=required,
-                            default=default, help=meaning + " (required)" * required)
-    parser.add_argument("--name_experiment", help="folder below npy/ in which the moments are saved; "
-                        "nothing is saved without a name")
-    parser.add_argument("--no_verbose", dest="verbose", action="store_false", help="do not show a progress bar")
+    fields = attrs.fields_dict(Experiment)
+    for name, parameter in inspect.signature(run_experiment).parameters.items():
+        meaning = fields[name].metadata["help"] if name in fields else RUN_OPTIONS[name]
+        if isinstance(parameter.default, bool):
+            no = "no_" * parameter.default
+            parser.add_argument(f"--{no}{name}", dest=name, action=f"store_{str(not parameter.default).lower()}",
+                                help="do not " * parameter.default + meaning)
+        elif name != "executor":
+            required = parameter.default is parameter.empty
+            parser.add_argument(f"--{name}", type=KINDS.get(str(parameter.annotation), str), required=required,
+                                choices=fields[name].metadata["choices"] if name in fields else None,
+                                default=argparse.SUPPRESS if required else parameter.default,
+                                help=meaning + " (required)" * required)
     return parser
 
 

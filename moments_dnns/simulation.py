@@ -30,6 +30,17 @@ SECONDS_BETWEEN_COMMITS = 5.0
 # Realizations that a worker is handed at a time, and between two looks at a tolerance.
 CHUNK_SIZE = 8
 
+# The parameters of `run_experiment` that say how an experiment is run, beside those of `Experiment`, in a line each.
+RUN_OPTIONS = {
+    "name_experiment": "folder below npy/ in which the moments are saved; nothing is saved without a name",
+    "verbose": "show a progress bar",
+    "overwrite": "replace another experiment of that name",
+    "workers": "number of processes on this machine",
+    "executor": "any concurrent.futures.Executor, instead of workers",
+    "chunk_size": "realizations that a worker is handed at a time",
+    "tolerance": "end the run once all standard errors are below it; 0 never does",
+}
+
 
 class Memory:
     """Where the realizations of an experiment without a name are kept; the counterpart of a store on disk."""

@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from moments_dnns import ARCHITECTURES, FIGURES, MOMENTS, Experiment, run_experiment
+from moments_dnns.simulation import RUN_OPTIONS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -18,9 +19,7 @@ README = (ROOT / "README.md").read_text()
 def option_table():
     """Return the table of options as the code has it."""
     fields = attrs.fields_dict(Experiment)
-    meanings = {name: field.metadata["help"] for name, field in fields.items()} | {
-        "name_experiment": "folder below `npy/` in which the moments are saved; nothing is saved without a name",
-        "verbose": "show a progress bar"}
+    meanings = {name: field.metadata["help"] for name, field in fields.items()} | RUN_OPTIONS
     rows = ["| parameter | default | meaning |", "|---|---|---|"]
     for name, parameter in inspect.signature(run_experiment).parameters.items():
         default = "required" if parameter.default is parameter.empty else f"`{parameter.default!r}`"
