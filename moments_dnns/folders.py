@@ -37,9 +37,14 @@ def check_name(name: Any) -> str:
                 "not begin with '-', and not be reserved by an operating system.")
     if not isinstance(name, str):
         raise TypeError(refusal(expected, name=name))
-    if not re.fullmatch(r"\w[\w-]*", name, re.ASCII) or len(name) > LONGEST_NAME or name.lower() in RESERVED:
+    if not _is_name(name):
         raise ValueError(refusal(expected, name=name))
     return name
+
+
+def _is_name(name: str) -> bool:
+    return (re.fullmatch(r"\w[\w-]*", name, re.ASCII) is not None and len(name) <= LONGEST_NAME
+            and name.lower() not in RESERVED)
 
 
 def npy_folder() -> Path:
@@ -65,6 +70,12 @@ def experiment_folder(name: Any) -> Path:
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise ValueError(refusal(f"an experiment must be a folder, but {folder} is a link or a file.", name=name))
     return folder
+
+
+def folders_with(file: str) -> list[str]:
+    """Return the names of the folders of experiments that hold a file, in alphabetical order."""
+    found = (path.parent for path in npy_folder().glob(f"*/{file}"))
+    return sorted(folder.name for folder in found if _is_name(folder.name) and not folder.is_symlink())
 
 
 @contextmanager

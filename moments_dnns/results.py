@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 
 from .figures import FIGURES
-from .folders import experiment_folder, locked, npy_folder
+from .folders import experiment_folder, folders_with, locked, npy_folder
 from .generations import RECORD_FILE, is_own, num_bytes, publish, read_experiment, remove, writing
 from .labelled import Moments
 from .moments import stored_name
@@ -29,7 +29,7 @@ def list_experiments() -> list[str]:
     >>> list_experiments()
     []
     """
-    return sorted(path.parent.name for path in npy_folder().glob(f"*/{RECORD_FILE}"))
+    return folders_with(RECORD_FILE)
 
 
 def load_experiment(name: str) -> Moments:

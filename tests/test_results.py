@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -216,6 +217,9 @@ def test_experiments_are_listed(npy_folder):
     for name in ("b", "a"):
         save_experiment(complete(describe()), name)
     (npy_folder / "no_experiment").mkdir()
+    # What nobody could load by name is not listed.
+    shutil.copytree(npy_folder / "a", npy_folder / "copy of a")
+    (npy_folder / "link").symlink_to(npy_folder / "a", target_is_directory=True)
     assert list_experiments() == ["a", "b"]
 
 
