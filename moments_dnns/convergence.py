@@ -36,9 +36,9 @@ class Statistics(NamedTuple):
         """Return the statistics with more samples: Chan's pairwise update, which keeps its digits."""
         more = Statistics.of(samples)
         count = self.num_samples + more.num_samples
-        shift = more.mean - self.mean
-        return Statistics(count, self.mean + shift * (more.num_samples / count),
-                          self.deviation + more.deviation + np.square(shift) * (self.num_samples * more.num_samples / count))
+        shift, share = more.mean - self.mean, more.num_samples / count
+        return Statistics(count, self.mean + shift * share,
+                          self.deviation + more.deviation + np.square(shift) * (self.num_samples * share))
 
     @property
     def standard_error(self) -> np.ndarray:

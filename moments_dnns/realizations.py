@@ -85,14 +85,14 @@ class Simulator:
 
     def problems(self, realizations: Sequence[int], arrays: dict[str, np.ndarray],
                  logarithms: np.ndarray) -> Iterator[str]:
-        """Tell of every moment that is not finite or left float64's range, at the first depth where it did."""
-        for name, logarithm in zip(arrays, np.moveaxis(logarithms, -1, 0), strict=True):
-            underflow = (arrays[name] == 0) & np.isfinite(logarithm)
-            bad = ~np.isfinite(arrays[name]) | underflow
-            for row in np.flatnonzero(bad.any(axis=1)):
-                first = bad[row].argmax()
-                yield (f"realization {realizations[int(row)]}: {name} is {arrays[name][row, first]} from layer "
-                       f"{self.experiment.depth[first]} on, where its logarithm is {logarithm[row, first]}")
+        """Tell of every realization in which moments are not finite or left float64's range, and where it began."""
+        values = np.stack(list(arrays.values()), axis=-1)
+        bad = ~np.isfinite(values) | ((values == 0) & np.isfinite(logarithms))
+        for row in np.flatnonzero(bad.any(axis=(1, 2))):
+            depth, column = np.argwhere(bad[row])[0]
+            yield (f"realization {realizations[int(row)]}: {list(arrays)[column]} is {values[row, depth, column]} at "
+                   f"layer {self.experiment.depth[depth]}, its logarithm {logarithms[row, depth, column]}; from there "
+                   f"on {np.count_nonzero(bad[row])} values are not finite or out of range")
 
 
 # One network for each thread of a worker: Keras models are not meant to be called by two threads at once.

@@ -47,16 +47,20 @@ class Memory:
 
     def __init__(self, experiment: Experiment, provenance: dict[str, Any]):
         self.experiment, self.provenance = experiment, provenance
-        self.missing = list(range(experiment.num_realizations))
         shape = (experiment.num_realizations, experiment.num_computations)
         self.arrays = {name: np.full(shape, np.nan) for name in experiment.array_names}
-        self.committed = 0
+        self.committed: set[int] = set()
+
+    @property
+    def missing(self) -> list[int]:
+        """Indices of the realizations that were not committed yet."""
+        return [index for index in range(self.experiment.num_realizations) if index not in self.committed]
 
     def commit(self, realizations: Sequence[int], arrays: dict[str, np.ndarray]) -> None:
         """Keep the rows of some realizations."""
         for name, rows in arrays.items():
             self.arrays[name][list(realizations)] = rows
-        self.committed += len(realizations)
+        self.committed.update(realizations)
 
     def note(self, **notes: Any) -> None:
         """Add to the provenance."""
@@ -64,8 +68,9 @@ class Memory:
 
     def moments(self) -> Moments:
         """Return what was kept: the first realizations, all of them unless a tolerance was reached."""
-        return Moments({name: rows[:self.committed] for name, rows in self.arrays.items()}, self.experiment,
-                       [Source(self.experiment.seed, 0, self.committed)], self.provenance)
+        count = len(self.committed)
+        return Moments({name: rows[:count] for name, rows in self.arrays.items()}, self.experiment,
+                       [Source(self.experiment.seed, 0, count)], self.provenance)
 
 
 def run_experiment(
@@ -174,14 +179,15 @@ def _run(store: Any, experiment: Experiment, task: Task, executor: Executor | No
     computed: Generator[Chunk] = (submit_all(executor, task, chunks) if executor else
                                  (task((realization,)) for realization in missing))
     pending: dict[int, Row] = {}
-    last_commit = time.monotonic()
+    last_commit, most_constant = time.monotonic(), 0
     with tqdm(total=total, initial=total - len(missing), unit="realization", disable=not verbose) as bar:
         try:
             while not convergence.reached and (chunk := next(computed, None)):
                 for problem in chunk.problems:
                     warnings.warn(problem, RuntimeWarning, stacklevel=3)
                 counted = convergence.take(_rows(chunk.realizations, chunk.arrays))
-                store.note(num_constant_channels=chunk.num_constant_channels)
+                most_constant = max(most_constant, chunk.num_constant_channels)
+                store.note(num_constant_channels=most_constant)
                 pending |= counted
                 bar.update(len(counted))
                 if time.monotonic() - last_commit > SECONDS_BETWEEN_COMMITS:
@@ -199,7 +205,10 @@ def _rows(realizations: Sequence[int], arrays: Mapping[str, np.ndarray]) -> dict
 
 
 def _commit(store: Any, pending: dict[int, Row]) -> None:
-    if pending:
-        rows = list(pending.values())
-        store.commit(list(pending), {name: np.stack([row[name] for row in rows]) for name in rows[0]})
-        pending.clear()
+    # Ctrl-C may have come between a commit and the clearing of what it committed.
+    missing = set(store.missing)
+    uncommitted = {realization: row for realization, row in pending.items() if realization in missing}
+    if uncommitted:
+        rows = list(uncommitted.values())
+        store.commit(list(uncommitted), {name: np.stack([row[name] for row in rows]) for name in rows[0]})
+    pending.clear()
