@@ -7,7 +7,7 @@ import numpy as np
 import oracle
 import pytest
 from cases import make_state, true
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from keras import ops
 
@@ -102,6 +102,8 @@ def test_bounds_of_the_effective_rank(shape, seed, exponents, scale, mean):
     points, channels = shape
     features = np.random.default_rng(seed).normal(size=shape) * 2.0 ** np.array(exponents[:channels]) + mean
     features = (features * 10.0**scale).astype("float32")
+    # float32 may round a small variation around a large mean to nothing.
+    assume(np.ptp(features, axis=0).any())
     rank = rank_of(features)
     assert 1 <= rank <= min(channels, points - 1) * (1 + 1e-5)
     assert rank == pytest.approx(oracle.effective_rank(features), rel=1e-4)
