@@ -66,9 +66,9 @@ def test_signal_and_noise_meet_the_same_kernel():
 @pytest.mark.parametrize("gain", [1.0, 2.0])
 def test_drawn_kernels_are_gaussian(gain):
     """Tolerances are 4 standard errors of the estimates for independent Gaussians."""
-    kernel = np.ravel(Convolution(64, 3, gain=gain).draw_kernel(np.array([123, 456]), 64)).astype(np.float64)
+    kernel = np.ravel(Convolution(64, 3, gain=gain).draw_kernel(np.array([123, 456]), 40)).astype(np.float64)
     count = kernel.size
-    z = kernel / math.sqrt(gain / (9 * 64))
+    z = kernel / math.sqrt(gain / (9 * 40))
     assert abs(z.mean()) < 4 / math.sqrt(count)
     assert abs((z**2).mean() - 1) < 4 * math.sqrt(2 / count)
     assert abs((z**4).mean() - 3) < 4 * math.sqrt(96 / count)
