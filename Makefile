@@ -30,6 +30,7 @@ test: install
 
 lint: install
 	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
 clean:

@@ -22,8 +22,7 @@ class Demo(NamedTuple):
     numbers: Callable[[Moments], Sequence[float]]
 
 
-FULLY_CONNECTED = {"total_depth": 100, "kernel_size": 1, "num_channels": 512, "batch_size": 64,
-                   "num_computations": 50}
+FULLY_CONNECTED = {"total_depth": 100, "kernel_size": 1, "num_channels": 512, "batch_size": 64, "num_computations": 50}
 
 
 def last_mean(moments: Moments, name: str) -> float:
@@ -33,8 +32,17 @@ def last_mean(moments: Moments, name: str) -> float:
 
 DEMOS = {
     "demo_vanilla_histo": Demo(
-        {"architecture": "vanilla", "total_depth": 100, "kernel_size": 1, "num_channels": 128, "batch_size": 64,
-         "num_computations": 4, "num_realizations": 500, "compute_reff_signal": False, "compute_reff_noise": False},
+        {
+            "architecture": "vanilla",
+            "total_depth": 100,
+            "kernel_size": 1,
+            "num_channels": 128,
+            "batch_size": 64,
+            "num_computations": 4,
+            "num_realizations": 500,
+            "compute_reff_signal": False,
+            "compute_reff_noise": False,
+        },
         plot_vanilla_histo,
         "A narrow vanilla network: signal and noise diffuse from one random network to the next.\n"
         "ln nu2 of the signal has spread to a standard deviation of {:.2f} at the last layer.",
@@ -52,8 +60,10 @@ DEMOS = {
         plot_bn_ff,
         "With batch normalization but no skip connections chi explodes: the noise gains {:.2f} dB per layer, and\n"
         "chi is e^{:.1f} at the last one. The network is pathological, in another way.",
-        lambda moments: [20 / np.log(10) * last_mean(moments, "log_chi_loc4") / 100,
-                         last_mean(moments, "log_chi_loc4")],
+        lambda moments: [
+            20 / np.log(10) * last_mean(moments, "log_chi_loc4") / 100,
+            last_mean(moments, "log_chi_loc4"),
+        ],
     ),
     "demo_bn_res": Demo(
         {"architecture": "bn_res", **FULLY_CONNECTED, "num_realizations": 60},
@@ -63,8 +73,15 @@ DEMOS = {
         lambda moments: [last_mean(moments, "chi_loc5"), last_mean(moments, "reff_signal_loc3")],
     ),
     "demo_bn_ff_conv": Demo(
-        {"architecture": "bn_ff", "total_depth": 40, "kernel_size": 3, "num_channels": 32, "batch_size": 16,
-         "num_computations": 20, "num_realizations": 40},
+        {
+            "architecture": "bn_ff",
+            "total_depth": 40,
+            "kernel_size": 3,
+            "num_channels": 32,
+            "batch_size": 16,
+            "num_computations": 20,
+            "num_realizations": 40,
+        },
         plot_bn_ff,
         "The same with 3 x 3 convolutions: chi is e^{:.1f} after 40 layers, mu4 of the normalized signal has grown\n"
         "to {:.1f} (3 for a Gaussian).",

@@ -27,34 +27,55 @@ from moments_dnns.results import (
     save_experiment,
 )
 
-__all__ = ["delete_experiment", "list_experiments", "load_experiment", "main", "merge_experiments",
-           "prune_experiment", "save_experiment"]
+__all__ = [
+    "delete_experiment",
+    "list_experiments",
+    "load_experiment",
+    "main",
+    "merge_experiments",
+    "prune_experiment",
+    "save_experiment",
+]
 
 HEADER = ("name", "architecture", "depth", "width", "realizations", "pruned for", "size")
 
 
 def parser() -> Parser:
     """Return the parser: a command and what it works on."""
-    parser = Parser(prog="manage_experiments.py", description="List, prune, merge and delete the experiments below "
-                    "npy/. Options may be written with underscores or dashes.")
+    parser = Parser(
+        prog="manage_experiments.py",
+        description="List, prune, merge and delete the experiments below "
+        "npy/. Options may be written with underscores or dashes.",
+    )
     commands = parser.add_subparsers(required=True, metavar="command")
 
     command = commands.add_parser("list", help="show what there is")
     command.set_defaults(command=show)
 
-    command = commands.add_parser("prune", help="keep only the arrays that a figure draws",
-                                  description="Keep only the arrays that a figure draws. The others are lost.")
-    command.add_argument("type_plot", choices=tuple(FIGURES), type=lambda word: word.replace("-", "_"),
-                         help="the figure: number 2, 3, 4 and 5 of the paper, in this order")
+    command = commands.add_parser(
+        "prune",
+        help="keep only the arrays that a figure draws",
+        description="Keep only the arrays that a figure draws. The others are lost.",
+    )
+    command.add_argument(
+        "type_plot",
+        choices=tuple(FIGURES),
+        type=lambda word: word.replace("-", "_"),
+        help="the figure: number 2, 3, 4 and 5 of the paper, in this order",
+    )
     command.add_argument("name", help="the experiment: its folder below npy/")
     command.set_defaults(command=lambda **on: print(f"freed {_size(prune_experiment(**on))}"))
 
-    command = commands.add_parser("merge", help="put the realizations of several experiments into a new one",
-                                  description="Put the realizations of experiments that differ in their seeds only "
-                                  "into a new one. The old ones stay.")
+    command = commands.add_parser(
+        "merge",
+        help="put the realizations of several experiments into a new one",
+        description="Put the realizations of experiments that differ in their seeds only "
+        "into a new one. The old ones stay.",
+    )
     command.add_argument("names", nargs="+", help="the experiments: their folders below npy/, at least two")
-    command.add_argument("--name_merged", required=True, default=argparse.SUPPRESS,
-                         help="the new experiment (required)")
+    command.add_argument(
+        "--name_merged", required=True, default=argparse.SUPPRESS, help="the new experiment (required)"
+    )
     command.set_defaults(command=lambda **on: print(merge_experiments(**on)))
 
     command = commands.add_parser("delete", help="delete an experiment", description="Delete an experiment for good.")
@@ -86,8 +107,15 @@ def _row(name: str) -> tuple[str, ...]:
         return name, "damaged", "", "", "", "", str(error)
     experiment = record.experiment
     realizations = f"{num_rows(record.sources)} of {experiment.num_realizations}"
-    return (name, experiment.architecture, str(experiment.total_depth), str(experiment.num_channels), realizations,
-            str(record.provenance.get("pruned_for", "-")), _size(num_bytes(folder)))
+    return (
+        name,
+        experiment.architecture,
+        str(experiment.total_depth),
+        str(experiment.num_channels),
+        realizations,
+        str(record.provenance.get("pruned_for", "-")),
+        _size(num_bytes(folder)),
+    )
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:

@@ -19,14 +19,24 @@ __all__ = ["main", "plot_bn_ff", "plot_bn_res", "plot_vanilla", "plot_vanilla_hi
 
 def parser() -> Parser:
     """Return the parser: the figure, the experiment, and where to save."""
-    parser = Parser(prog="plots.py", description="Draw a figure of a saved experiment into a file. "
-                    "Names of figures may be written with underscores or dashes.")
-    parser.add_argument("type_plot", metavar="type_plot", choices=tuple(FIGURES),
-                        type=lambda word: word.replace("-", "_"),
-                        help=f"the figure: {', '.join(FIGURES)} (2, 3, 4, 5 of the paper)")
+    parser = Parser(
+        prog="plots.py",
+        description="Draw a figure of a saved experiment into a file. "
+        "Names of figures may be written with underscores or dashes.",
+    )
+    parser.add_argument(
+        "type_plot",
+        metavar="type_plot",
+        choices=tuple(FIGURES),
+        type=lambda word: word.replace("-", "_"),
+        help=f"the figure: {', '.join(FIGURES)} (2, 3, 4, 5 of the paper)",
+    )
     parser.add_argument("name", help="the experiment: its folder below npy/")
-    parser.add_argument("--path", default=argparse.SUPPRESS, help="the file, in .pdf, .png or .svg "
-                        "(default: figures/NAME_TYPE_PLOT.png)")
+    parser.add_argument(
+        "--path",
+        default=argparse.SUPPRESS,
+        help="the file, in .pdf, .png or .svg (default: figures/NAME_TYPE_PLOT.png)",
+    )
     return parser
 
 

@@ -24,21 +24,32 @@ KINDS = {"int": int, "float": float}
 
 def parser() -> Parser:
     """Return the parser: an option for every parameter of `run_experiment` that can be written in a line."""
-    parser = Parser(prog="run_experiment.py", description="Propagate signal and noise through random networks and "
-                    "save their moments. Options may be written with underscores or dashes.")
+    parser = Parser(
+        prog="run_experiment.py",
+        description="Propagate signal and noise through random networks and "
+        "save their moments. Options may be written with underscores or dashes.",
+    )
     fields = attrs.fields_dict(Experiment)
     for name, parameter in inspect.signature(run_experiment).parameters.items():
         meaning = fields[name].metadata["help"] if name in fields else RUN_OPTIONS[name]
         if isinstance(parameter.default, bool):
             no = "no_" * parameter.default
-            parser.add_argument(f"--{no}{name}", dest=name, action=f"store_{str(not parameter.default).lower()}",
-                                help="do not " * parameter.default + meaning)
+            parser.add_argument(
+                f"--{no}{name}",
+                dest=name,
+                action=f"store_{str(not parameter.default).lower()}",
+                help="do not " * parameter.default + meaning,
+            )
         elif name != "executor":
             required = parameter.default is parameter.empty
-            parser.add_argument(f"--{name}", type=KINDS.get(str(parameter.annotation), str), required=required,
-                                choices=fields[name].metadata["choices"] if name in fields else None,
-                                default=argparse.SUPPRESS if required else parameter.default,
-                                help=meaning + " (required)" * required)
+            parser.add_argument(
+                f"--{name}",
+                type=KINDS.get(str(parameter.annotation), str),
+                required=required,
+                choices=fields[name].metadata["choices"] if name in fields else None,
+                default=argparse.SUPPRESS if required else parameter.default,
+                help=meaning + " (required)" * required,
+            )
     return parser
 
 

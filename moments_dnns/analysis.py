@@ -148,8 +148,9 @@ class PowerLaw(NamedTuple):
     log_c: float
 
 
-def power_law(depth: np.ndarray, log_chi: np.ndarray, log_chi_first: np.ndarray, log_chi_last: np.ndarray,
-              res_depth: int) -> PowerLaw:
+def power_law(
+    depth: np.ndarray, log_chi: np.ndarray, log_chi_first: np.ndarray, log_chi_last: np.ndarray, res_depth: int
+) -> PowerLaw:
     """Return the power law c l^tau that batch-normalized residual networks follow.
 
     tau = (delta^(2 res_depth) - 1) / 2, with delta the average over depth of mean(chi_last) / mean(chi_first), the

@@ -24,8 +24,9 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """Parse, with the dashes of option names read as underscores."""
-        return super().parse_known_args([_underscored(arg) for arg in (sys.argv[1:] if args is None else args)],
-                                        namespace)
+        return super().parse_known_args(
+            [_underscored(arg) for arg in (sys.argv[1:] if args is None else args)], namespace
+        )
 
 
 def run(parser: Parser, command: Callable[..., None], arguments: dict[str, Any]) -> int:

@@ -37,8 +37,11 @@ class Statistics(NamedTuple):
         more = Statistics.of(samples)
         count = self.num_samples + more.num_samples
         shift, share = more.mean - self.mean, more.num_samples / count
-        return Statistics(count, self.mean + shift * share,
-                          self.deviation + more.deviation + np.square(shift) * (self.num_samples * share))
+        return Statistics(
+            count,
+            self.mean + shift * share,
+            self.deviation + more.deviation + np.square(shift) * (self.num_samples * share),
+        )
 
     @property
     def standard_error(self) -> np.ndarray:
@@ -105,8 +108,10 @@ class Convergence:
             for name, sample in samples.items():
                 known = self._statistics.get(name)
                 self._statistics[name] = known.updated(sample) if known else Statistics.of(sample)
-            self.reached = all(bool((statistics.standard_error < self.tolerance * _unit(name, statistics.mean)).all())
-                               for name, statistics in self._statistics.items())
+            self.reached = all(
+                bool((statistics.standard_error < self.tolerance * _unit(name, statistics.mean)).all())
+                for name, statistics in self._statistics.items()
+            )
 
 
 def _unit(name: str, mean: np.ndarray) -> np.ndarray:

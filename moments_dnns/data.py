@@ -142,15 +142,22 @@ def draw_batch(images: Images, batch_size: int, *, flatten: bool, seed: np.rando
     """
     available = len(images.images)
     if whole(1)("batch_size", batch_size) > available:
-        raise ValueError(refusal(f"batch_size must be at most the {available} images of the dataset.",
-                                 batch_size=batch_size))
+        raise ValueError(
+            refusal(f"batch_size must be at most the {available} images of the dataset.", batch_size=batch_size)
+        )
     chosen = np.random.default_rng(child(seed, 0)).choice(available, batch_size, replace=False)
     pixels = images.images[chosen]
     signal, constant = _standardised(pixels.reshape(batch_size, 1, 1, -1) if flatten else pixels)
     if constant.all():
-        raise ValueError(refusal("the images of a batch must differ in some channel (a fully connected network has "
-                                 "one per pixel): without variation there is no signal.",
-                                 dataset=images.label, batch_size=batch_size, flatten=flatten))
+        raise ValueError(
+            refusal(
+                "the images of a batch must differ in some channel (a fully connected network has "
+                "one per pixel): without variation there is no signal.",
+                dataset=images.label,
+                batch_size=batch_size,
+                flatten=flatten,
+            )
+        )
     noise = np.random.default_rng(child(seed, 1)).standard_normal(signal.shape, np.float32)
     return Batch(signal, noise, int(constant.sum()))
 
@@ -198,8 +205,9 @@ def _checked(array: np.ndarray, label: str) -> np.ndarray:
         images = np.array(array, KEPT.get(array.dtype.name, np.float64), order="C").reshape(*array.shape[:3], -1)
     lowest, highest = float(images.min()), float(images.max())
     if not np.isfinite(highest - lowest):
-        raise ValueError(refusal("pixels must be finite, and so must their range.",
-                                 dataset=label, lowest=lowest, highest=highest))
+        raise ValueError(
+            refusal("pixels must be finite, and so must their range.", dataset=label, lowest=lowest, highest=highest)
+        )
     if (images == images[0, 0, 0]).all():
         raise ValueError(refusal("images must vary: every channel is constant.", dataset=label, shape=array.shape))
     images.flags.writeable = False
@@ -217,8 +225,13 @@ def _from_file(path: str) -> np.ndarray:
             (name,) = loaded.files
             return loaded[name]
     except (ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(refusal("dataset must be a .npy file, or a .npz file of exactly one array, that NumPy reads "
-                                 f"without pickle ({error}).", dataset=path)) from error
+        raise ValueError(
+            refusal(
+                "dataset must be a .npy file, or a .npz file of exactly one array, that NumPy reads "
+                f"without pickle ({error}).",
+                dataset=path,
+            )
+        ) from error
 
 
 def _from_keras(name: str) -> Callable[[], np.ndarray]:
@@ -228,9 +241,13 @@ def _from_keras(name: str) -> Callable[[], np.ndarray]:
         try:
             (images, _), _ = getattr(datasets, name).load_data()
         except Exception as error:  # Keras raises nothing narrower when a download fails.
-            raise ConnectionError(refusal(
-                f"{name!r} is not at hand, and Keras could not download it ({error}). dataset='photo' needs no "
-                "network; so do an array of images and a path to .npy or .npz.", dataset=name)) from error
+            raise ConnectionError(
+                refusal(
+                    f"{name!r} is not at hand, and Keras could not download it ({error}). dataset='photo' needs no "
+                    "network; so do an array of images and a path to .npy or .npz.",
+                    dataset=name,
+                )
+            ) from error
         return images
 
     return load
@@ -244,8 +261,9 @@ def _photo() -> np.ndarray:
     """
     spec = importlib.util.find_spec("matplotlib")  # Finds the folder without importing the plotting library.
     if spec is None or spec.origin is None:
-        raise FileNotFoundError(refusal("Matplotlib must be installed: its sample data holds the photograph.",
-                                        dataset="photo"))
+        raise FileNotFoundError(
+            refusal("Matplotlib must be installed: its sample data holds the photograph.", dataset="photo")
+        )
     path = Path(spec.origin).parent / "mpl-data" / "sample_data" / "grace_hopper.jpg"
     with Image.open(path) as file:
         photo = file.convert("RGB").reduce(2)
@@ -259,5 +277,7 @@ def _photo() -> np.ndarray:
 
 
 DATASETS: dict[str, Callable[[], np.ndarray]] = {
-    "cifar10": _from_keras("cifar10"), "mnist": _from_keras("mnist"), "photo": _photo,
+    "cifar10": _from_keras("cifar10"),
+    "mnist": _from_keras("mnist"),
+    "photo": _photo,
 }

@@ -32,8 +32,9 @@ class WorkerPool(Executor):
 
     def __init__(self, num_workers: int):
         spawn = get_context("spawn")
-        self.pool = ProcessPool(num_workers, initializer=_set_up_worker, context=spawn,
-                                initargs=(spawn.Value("i", 0), num_workers))
+        self.pool = ProcessPool(
+            num_workers, initializer=_set_up_worker, context=spawn, initargs=(spawn.Value("i", 0), num_workers)
+        )
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Schedule a call and return its future."""
@@ -107,12 +108,18 @@ def submit_all(executor: Executor, task: Task, chunks: Sequence[Sequence[int]]) 
                     continue
                 failures[chunk] = failures.get(chunk, 0) + 1
                 if failures[chunk] > NUM_RETRIES or isinstance(error, BrokenExecutor):
-                    raise RuntimeError(refusal(
-                        f"a chunk of realizations failed {failures[chunk]} times, the last time with: {error!r}. "
-                        "What was finished is kept where the experiment has a name, and the same call continues it.",
-                        realizations=list(chunk))) from error
-                warnings.warn(f"realizations {chunk[0]} to {chunk[-1]} are tried again after: {error!r}",
-                              RuntimeWarning, stacklevel=2)
+                    raise RuntimeError(
+                        refusal(
+                            f"a chunk of realizations failed {failures[chunk]} times, the last time with: {error!r}. "
+                            "What was finished of a named experiment is kept, and the same call continues it.",
+                            realizations=list(chunk),
+                        )
+                    ) from error
+                warnings.warn(
+                    f"realizations {chunk[0]} to {chunk[-1]} are tried again after: {error!r}",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
                 futures[executor.submit(task, chunk)] = chunk
     finally:
         for future in futures:

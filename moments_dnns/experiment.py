@@ -75,11 +75,17 @@ class Experiment:
 
     def __attrs_post_init__(self) -> None:
         if self.total_depth % self.num_computations:
-            raise ValueError(refusal("num_computations must divide total_depth.",
-                                     num_computations=self.num_computations, total_depth=self.total_depth))
+            raise ValueError(
+                refusal(
+                    "num_computations must divide total_depth.",
+                    num_computations=self.num_computations,
+                    total_depth=self.total_depth,
+                )
+            )
         if self.boundary == "symmetric" and self.kernel_size % 2 == 0:
-            raise ValueError(refusal("the 'symmetric' boundary needs an odd kernel_size.",
-                                     kernel_size=self.kernel_size))
+            raise ValueError(
+                refusal("the 'symmetric' boundary needs an odd kernel_size.", kernel_size=self.kernel_size)
+            )
 
     @property
     def row(self) -> Architecture:
@@ -115,7 +121,8 @@ class Experiment:
         """Names of the moments that are taken at a place."""
         ranks = {"signal": self.compute_reff_signal, "noise": self.compute_reff_noise}
         return tuple(
-            name for name, moment in MOMENTS.items()
+            name
+            for name, moment in MOMENTS.items()
             if not moment.only_activated or (ranks[moment.of] and place in self.row.activated_places)
         )
 
@@ -129,20 +136,28 @@ class Experiment:
             ValueError: If there are fewer images than `batch_size`, or a kernel is larger than a layer's image.
         """
         if self.batch_size > shape[0]:
-            raise ValueError(refusal(f"batch_size must be at most the {shape[0]} images of the dataset.",
-                                     batch_size=self.batch_size))
+            raise ValueError(
+                refusal(f"batch_size must be at most the {shape[0]} images of the dataset.", batch_size=self.batch_size)
+            )
         # The first convolution has stride 2, so every later one sees half the pixels.
         smallest = -(-min(shape[1:3]) // 2)
         if not self.fully_connected and self.kernel_size > smallest:
-            raise ValueError(refusal(
-                f"kernel_size must be at most {smallest}, the side of the layers for images of "
-                f"{shape[1]} x {shape[2]} pixels.", kernel_size=self.kernel_size))
+            raise ValueError(
+                refusal(
+                    f"kernel_size must be at most {smallest}, the side of the layers for images of "
+                    f"{shape[1]} x {shape[2]} pixels.",
+                    kernel_size=self.kernel_size,
+                )
+            )
 
     def differences(self, other: Experiment) -> dict[str, tuple[Any, Any]]:
         """Return the parameters in which two descriptions differ, the number of realizations left aside."""
         mine, theirs = attrs.asdict(self), attrs.asdict(other)
-        return {name: (mine[name], theirs[name]) for name in mine
-                if name != "num_realizations" and mine[name] != theirs[name]}
+        return {
+            name: (mine[name], theirs[name])
+            for name in mine
+            if name != "num_realizations" and mine[name] != theirs[name]
+        }
 
     def to_json(self) -> str:
         """Return the description as a JSON object; `from_json` is the way back."""
@@ -159,6 +174,7 @@ class Experiment:
         fields = json.loads(description)
         known = [field.name for field in attrs.fields(cls)]
         if not isinstance(fields, dict) or set(fields) != set(known):
-            raise ValueError(refusal(f"expected a JSON object with the fields {', '.join(known)}.",
-                                     description=description))
+            raise ValueError(
+                refusal(f"expected a JSON object with the fields {', '.join(known)}.", description=description)
+            )
         return cls(**fields)

@@ -102,48 +102,88 @@ _RANK = r"effective rank $r_\mathrm{eff}$"
 _MOMENTS = r"moments of $\mathbf{z}^l$"
 
 FIGURES: dict[str, Drawing] = {
-    "vanilla_histo": Drawing((
-        Panel(r"$\ln\,\nu_2(\mathbf{x}^l)$", (Curve(r"\nu_2(\mathbf{x}^l)", "nu2_signal_loc3"),), kind="histogram"),
-        Panel(r"$\ln\,\mu_2(\mathrm{d}\mathbf{x}^l)$", (Curve(r"\mu_2(\mathrm{d}\mathbf{x}^l)", "mu2_noise_loc3"),),
-              kind="histogram"),
-    )),
-    "vanilla": Drawing((
-        Panel(r"$\delta\chi^l$", (Curve(r"\delta\chi^l", "chi_loc3", "chi_loc1"),), reference=True),
-        Panel(r"$r_\mathrm{eff}(\mathbf{x}^l)$", (Curve(r"r_\mathrm{eff}(\mathbf{x}^l)", "reff_signal_loc3"),),
-              reference=True),
-    )),
-    "bn_ff": Drawing((
-        Panel(_GROWTH, (
-            Curve(rf"{_BN}^l", "chi_loc3", "chi_loc1"),
-            Curve(rf"{_PHI}^l", "chi_loc4", "chi_loc3"),
-            Curve(rf"{_DELTA}^l", "chi_loc4", "chi_loc1"),
-        ), reference=True),
-        Panel(r"$\chi^l$", (Curve(r"\chi^l", "chi_loc4"),), log=True),
-        Panel(_RANK, (
-            Curve(r"r_\mathrm{eff}(\mathrm{d}\mathbf{x}^l)", "reff_noise_loc4"),
-            Curve(r"r_\mathrm{eff}(\mathbf{x}^l)", "reff_signal_loc4"),
-        ), log=True, reference=True),
-        Panel(_MOMENTS, (
-            Curve(r"\mu_4(\mathbf{z}^l)", "mu4_signal_loc3"),
-            Curve(r"\nu_1(|\mathbf{z}^l|)", "nu1_abs_signal_loc3"),
-        ), log=True),
-    )),
-    "bn_res": Drawing((
-        Panel(_GROWTH, (
-            Curve(rf"{_BN}^{{l,1}}", "chi_loc2", "chi_loc1"),
-            Curve(rf"{_PHI}^{{l,1}}", "chi_loc4", "chi_loc2"),
-            Curve(rf"{_DELTA}^{{l,1}}", "chi_loc4", "chi_loc1"),
-        ), reference=True),
-        Panel(r"$\chi^l$", (Curve(r"\chi^l", "chi_loc5"),), power_law=("chi_loc1", "chi_loc4")),
-        Panel(_RANK, (
-            Curve(r"r_\mathrm{eff}(\mathrm{d}\mathbf{x}^{l,1})", "reff_noise_loc3"),
-            Curve(r"r_\mathrm{eff}(\mathbf{x}^{l,1})", "reff_signal_loc3"),
-        ), log=True, reference=True),
-        Panel(r"moments of $\mathbf{z}^{l,1}$", (
-            Curve(r"\mu_4(\mathbf{z}^{l,1})", "mu4_signal_loc2"),
-            Curve(r"\nu_1(|\mathbf{z}^{l,1}|)", "nu1_abs_signal_loc2"),
-        )),
-    ), depth="residual unit $l$"),
+    "vanilla_histo": Drawing(
+        (
+            Panel(r"$\ln\,\nu_2(\mathbf{x}^l)$", (Curve(r"\nu_2(\mathbf{x}^l)", "nu2_signal_loc3"),), kind="histogram"),
+            Panel(
+                r"$\ln\,\mu_2(\mathrm{d}\mathbf{x}^l)$",
+                (Curve(r"\mu_2(\mathrm{d}\mathbf{x}^l)", "mu2_noise_loc3"),),
+                kind="histogram",
+            ),
+        )
+    ),
+    "vanilla": Drawing(
+        (
+            Panel(r"$\delta\chi^l$", (Curve(r"\delta\chi^l", "chi_loc3", "chi_loc1"),), reference=True),
+            Panel(
+                r"$r_\mathrm{eff}(\mathbf{x}^l)$",
+                (Curve(r"r_\mathrm{eff}(\mathbf{x}^l)", "reff_signal_loc3"),),
+                reference=True,
+            ),
+        )
+    ),
+    "bn_ff": Drawing(
+        (
+            Panel(
+                _GROWTH,
+                (
+                    Curve(rf"{_BN}^l", "chi_loc3", "chi_loc1"),
+                    Curve(rf"{_PHI}^l", "chi_loc4", "chi_loc3"),
+                    Curve(rf"{_DELTA}^l", "chi_loc4", "chi_loc1"),
+                ),
+                reference=True,
+            ),
+            Panel(r"$\chi^l$", (Curve(r"\chi^l", "chi_loc4"),), log=True),
+            Panel(
+                _RANK,
+                (
+                    Curve(r"r_\mathrm{eff}(\mathrm{d}\mathbf{x}^l)", "reff_noise_loc4"),
+                    Curve(r"r_\mathrm{eff}(\mathbf{x}^l)", "reff_signal_loc4"),
+                ),
+                log=True,
+                reference=True,
+            ),
+            Panel(
+                _MOMENTS,
+                (
+                    Curve(r"\mu_4(\mathbf{z}^l)", "mu4_signal_loc3"),
+                    Curve(r"\nu_1(|\mathbf{z}^l|)", "nu1_abs_signal_loc3"),
+                ),
+                log=True,
+            ),
+        )
+    ),
+    "bn_res": Drawing(
+        (
+            Panel(
+                _GROWTH,
+                (
+                    Curve(rf"{_BN}^{{l,1}}", "chi_loc2", "chi_loc1"),
+                    Curve(rf"{_PHI}^{{l,1}}", "chi_loc4", "chi_loc2"),
+                    Curve(rf"{_DELTA}^{{l,1}}", "chi_loc4", "chi_loc1"),
+                ),
+                reference=True,
+            ),
+            Panel(r"$\chi^l$", (Curve(r"\chi^l", "chi_loc5"),), power_law=("chi_loc1", "chi_loc4")),
+            Panel(
+                _RANK,
+                (
+                    Curve(r"r_\mathrm{eff}(\mathrm{d}\mathbf{x}^{l,1})", "reff_noise_loc3"),
+                    Curve(r"r_\mathrm{eff}(\mathbf{x}^{l,1})", "reff_signal_loc3"),
+                ),
+                log=True,
+                reference=True,
+            ),
+            Panel(
+                r"moments of $\mathbf{z}^{l,1}$",
+                (
+                    Curve(r"\mu_4(\mathbf{z}^{l,1})", "mu4_signal_loc2"),
+                    Curve(r"\nu_1(|\mathbf{z}^{l,1}|)", "nu1_abs_signal_loc2"),
+                ),
+            ),
+        ),
+        depth="residual unit $l$",
+    ),
 }
 
 
@@ -178,8 +218,11 @@ def read(type_plot: str, moments: Mapping[str, Any]) -> dict[str, Any]:
     data: dict[str, Any] = {name: _logarithm(arrays, name) for name in drawing.needs if name not in _COUNTS}
     missing = [name for name in drawing.needs if (name not in moments if name in _COUNTS else data[name] is None)]
     if missing:
-        raise ValueError(refusal(f"{type_plot} draws {', '.join(drawing.needs)}; missing: {', '.join(missing)}.",
-                                 moments=list(moments)))
+        raise ValueError(
+            refusal(
+                f"{type_plot} draws {', '.join(drawing.needs)}; missing: {', '.join(missing)}.", moments=list(moments)
+            )
+        )
     data |= {name: _COUNTS[name](moments[name], arrays.shape) for name in drawing.needs if name in _COUNTS}
     _leave_out(type_plot, data)
     return data
@@ -247,8 +290,11 @@ def _leave_out(type_plot: str, data: dict[str, Any]) -> None:
         if lost.any():
             data[name] = np.where(lost, np.nan, data[name])
             depth = data["depth"][lost.any(axis=0)]
-            said.append(f"{name} ({lost.any(axis=1).sum()} of {len(lost)} realizations, "
-                        f"between depths {depth[0]:g} and {depth[-1]:g})")
+            said.append(
+                f"{name} ({lost.any(axis=1).sum()} of {len(lost)} realizations, "
+                f"between depths {depth[0]:g} and {depth[-1]:g})"
+            )
     if said:
-        warnings.warn(f"{type_plot} leaves out what is zero, infinite or not a number: {', '.join(sorted(said))}.",
-                      stacklevel=5)
+        warnings.warn(
+            f"{type_plot} leaves out what is zero, infinite or not a number: {', '.join(sorted(said))}.", stacklevel=5
+        )

@@ -77,8 +77,9 @@ def write_rows(path: Path, rows: Iterable[int], values: np.ndarray) -> None:
         sync(file)
 
 
-def read_array(path: Path, dtype: str, shape: tuple[int | None, ...],
-               spans: Iterable[tuple[int, int]] | None = None) -> np.ndarray:
+def read_array(
+    path: Path, dtype: str, shape: tuple[int | None, ...], spans: Iterable[tuple[int, int]] | None = None
+) -> np.ndarray:
     """Read a `.npy` file, or some of its rows, after checking that it is what was expected. Nothing is executed.
 
     Args:

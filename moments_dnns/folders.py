@@ -33,8 +33,10 @@ def check_name(name: Any) -> str:
     >>> check_name("bn_ff-depth200")
     'bn_ff-depth200'
     """
-    expected = (f"the name of an experiment must be 1 to {LONGEST_NAME} ASCII letters, digits, '_' and '-', "
-                "not begin with '-', and not be reserved by an operating system.")
+    expected = (
+        f"the name of an experiment must be 1 to {LONGEST_NAME} ASCII letters, digits, '_' and '-', "
+        "not begin with '-', and not be reserved by an operating system."
+    )
     if not isinstance(name, str):
         raise TypeError(refusal(expected, name=name))
     if not _is_name(name):
@@ -43,8 +45,11 @@ def check_name(name: Any) -> str:
 
 
 def _is_name(name: str) -> bool:
-    return (re.fullmatch(r"\w[\w-]*", name, re.ASCII) is not None and len(name) <= LONGEST_NAME
-            and name.lower() not in RESERVED)
+    return (
+        re.fullmatch(r"\w[\w-]*", name, re.ASCII) is not None
+        and len(name) <= LONGEST_NAME
+        and name.lower() not in RESERVED
+    )
 
 
 def npy_folder() -> Path:
@@ -92,8 +97,9 @@ def locked(name: str) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout as error:
-        raise BlockingIOError(refusal("expected an experiment that nobody else is writing to now.",
-                                      name=name)) from error
+        raise BlockingIOError(
+            refusal("expected an experiment that nobody else is writing to now.", name=name)
+        ) from error
     try:
         yield
     finally:

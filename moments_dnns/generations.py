@@ -110,8 +110,11 @@ def settle(folder: Path) -> None:
         array, _, token = path.name.partition(".npy.")
         if record and token == record.token and array in record.arrays:
             os.replace(path, folder / f"{array}.npy")
-        elif token or path.name == TEMPORARY_RECORD_FILE or (
-                record and path.suffix == ".npy" and path.stem not in record.arrays):
+        elif (
+            token
+            or path.name == TEMPORARY_RECORD_FILE
+            or (record and path.suffix == ".npy" and path.stem not in record.arrays)
+        ):
             path.unlink()
     sync_folder(folder)
     if record is None and not any(folder.iterdir()):
@@ -133,8 +136,9 @@ def writing(name: str) -> Iterator[Path]:
             folder.mkdir(exist_ok=True)
             sync_folder(folder.parent)
             if not (folder / RECORD_FILE).exists() and any(folder.iterdir()):
-                raise FileExistsError(refusal(f"expected no files in {folder}, which holds no {RECORD_FILE}.",
-                                              name=name))
+                raise FileExistsError(
+                    refusal(f"expected no files in {folder}, which holds no {RECORD_FILE}.", name=name)
+                )
             yield folder
         finally:
             settle(folder)

@@ -45,28 +45,45 @@ class Moments(Mapping[str, np.ndarray]):
     Reference: section 3 of arXiv 1811.03087.
     """
 
-    def __init__(self, arrays: Mapping[str, Any], experiment: Experiment,
-                 sources: Sequence[Source] | None = None, provenance: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        arrays: Mapping[str, Any],
+        experiment: Experiment,
+        sources: Sequence[Source] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
         names = [*arrays.keys()] if "depth" in arrays.keys() else [*arrays.keys(), *DESCRIBED]
-        self.arrays: Mapping[str, np.ndarray] = {name: _read_only(
-            described(experiment, name) if name in DESCRIBED else np.asarray(arrays[name], np.float64))
-            for name in names}
+        self.arrays: Mapping[str, np.ndarray] = {
+            name: _read_only(described(experiment, name) if name in DESCRIBED else np.asarray(arrays[name], np.float64))
+            for name in names
+        }
         self.experiment = experiment
         lengths = (len(array) for name, array in self.arrays.items() if name not in DESCRIBED and array.ndim)
-        self.sources = (Source(experiment.seed, 0, next(lengths, 0)),) if sources is None else tuple(
-            Source(*source) for source in sources)
+        self.sources = (
+            (Source(experiment.seed, 0, next(lengths, 0)),)
+            if sources is None
+            else tuple(Source(*source) for source in sources)
+        )
         self.provenance = dict(provenance or {})
         self._check(arrays)
 
     def _check(self, given: Mapping[str, Any]) -> None:
         if self.num_realizations > self.experiment.num_realizations or overlap(self.sources):
-            raise ValueError(refusal("sources must be different realizations, at most num_realizations of them.",
-                                     sources=self.sources, num_realizations=self.experiment.num_realizations))
+            raise ValueError(
+                refusal(
+                    "sources must be different realizations, at most num_realizations of them.",
+                    sources=self.sources,
+                    num_realizations=self.experiment.num_realizations,
+                )
+            )
         expected = (self.num_realizations, self.experiment.num_computations)
         for name, array in self.arrays.items():
             if name not in DESCRIBED and array.shape != expected:
-                raise ValueError(refusal(f"{name} must have the shape {expected} of (realizations, num_computations).",
-                                         shape=array.shape))
+                raise ValueError(
+                    refusal(
+                        f"{name} must have the shape {expected} of (realizations, num_computations).", shape=array.shape
+                    )
+                )
             if name in DESCRIBED and name in given.keys() and not np.array_equal(array, given[name]):
                 raise ValueError(refusal(f"{name} must agree with the experiment.", **{name: given[name]}))
 
@@ -98,7 +115,8 @@ class Moments(Mapping[str, np.ndarray]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Moments) and (
             (self.experiment, self.sources, set(self)) == (other.experiment, other.sources, set(other))
-            and all(np.array_equal(self[name], other[name], equal_nan=True) for name in self))
+            and all(np.array_equal(self[name], other[name], equal_nan=True) for name in self)
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -106,8 +124,9 @@ class Moments(Mapping[str, np.ndarray]):
         return f"Moments({', '.join(f'{key}={value!r}' for key, value in self.summary.items())})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><th>{key}</th><td>{html.escape(str(value))}</td></tr>"
-                       for key, value in self.summary.items())
+        rows = "".join(
+            f"<tr><th>{key}</th><td>{html.escape(str(value))}</td></tr>" for key, value in self.summary.items()
+        )
         return f"<table>{rows}</table>"
 
     @property
@@ -115,9 +134,12 @@ class Moments(Mapping[str, np.ndarray]):
         """What it is, in a few words each."""
         shown = ("architecture", "total_depth", "kernel_size", "num_channels", "batch_size", "boundary", "dataset")
         pruned = {key: value for key, value in self.provenance.items() if key == "pruned_for"}
-        return {**{name: getattr(self.experiment, name) for name in shown},
-                "realizations": f"{self.num_realizations} of {self.experiment.num_realizations}",
-                "arrays": len(self), **pruned}
+        return {
+            **{name: getattr(self.experiment, name) for name in shown},
+            "realizations": f"{self.num_realizations} of {self.experiment.num_realizations}",
+            "arrays": len(self),
+            **pruned,
+        }
 
     def to_xarray(self) -> xr.Dataset:
         """Return a dataset with the dimensions `realization` and `depth`, and `place` for what is at every place.
@@ -146,8 +168,12 @@ class Moments(Mapping[str, np.ndarray]):
                 stacked = np.stack([self.arrays[at_place] for at_place in everywhere])
                 variables[moment] = (("place", "realization", "depth"), stacked)
         seed, realization = self._indices()
-        coordinates = {"place": list(places), "realization": realization, "depth": self.arrays["depth"],
-                       "seed": ("realization", seed)}
+        coordinates = {
+            "place": list(places),
+            "realization": realization,
+            "depth": self.arrays["depth"],
+            "seed": ("realization", seed),
+        }
         return xr.Dataset(variables, coordinates, {"experiment": self.experiment.to_json()})
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -168,14 +194,16 @@ class Moments(Mapping[str, np.ndarray]):
         seed, realization = self._indices()
         moments, places = zip(*map(split_name, raw), strict=True)
         size = len(seed) * len(depth)
-        return pd.DataFrame({
-            "seed": np.tile(np.repeat(seed, len(depth)), len(raw)),
-            "realization": np.tile(np.repeat(realization, len(depth)), len(raw)),
-            "depth": np.tile(depth, len(raw) * len(seed)),
-            "place": pd.Categorical(np.repeat(places, size)),
-            "moment": pd.Categorical(np.repeat(moments, size)),
-            "value": np.concatenate([array.ravel() for array in raw.values()]),
-        })
+        return pd.DataFrame(
+            {
+                "seed": np.tile(np.repeat(seed, len(depth)), len(raw)),
+                "realization": np.tile(np.repeat(realization, len(depth)), len(raw)),
+                "depth": np.tile(depth, len(raw) * len(seed)),
+                "place": pd.Categorical(np.repeat(places, size)),
+                "moment": pd.Categorical(np.repeat(moments, size)),
+                "value": np.concatenate([array.ravel() for array in raw.values()]),
+            }
+        )
 
     def _raw(self) -> dict[str, np.ndarray]:
         return {name: array for name, array in self.arrays.items() if name not in DESCRIBED}

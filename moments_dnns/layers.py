@@ -91,8 +91,15 @@ class Convolution(keras.layers.Layer):
     Reference: equations 1 and 3, section 2 of arXiv 1811.03087.
     """
 
-    def __init__(self, num_channels: int, kernel_size: int, strides: int = 1, boundary: str = "periodic",
-                 gain: float = 2.0, **kwargs: Any):
+    def __init__(
+        self,
+        num_channels: int,
+        kernel_size: int,
+        strides: int = 1,
+        boundary: str = "periodic",
+        gain: float = 2.0,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.num_channels = whole(1)("num_channels", num_channels)
         self.kernel_size = whole(1)("kernel_size", kernel_size)
@@ -108,9 +115,12 @@ class Convolution(keras.layers.Layer):
         if (seed is None) == (kernel is None):
             raise ValueError(refusal("expected either a seed or a kernel.", seed=seed, kernel=kernel))
         if self.kernel_size > min(state.signal.shape[1:3]):
-            raise ValueError(refusal(
-                f"kernel_size must be at most the side of the image, of shape {tuple(state.signal.shape)}.",
-                kernel_size=self.kernel_size))
+            raise ValueError(
+                refusal(
+                    f"kernel_size must be at most the side of the image, of shape {tuple(state.signal.shape)}.",
+                    kernel_size=self.kernel_size,
+                )
+            )
         if kernel is None:
             kernel = self.draw_kernel(seed, state.signal.shape[-1])
         signal, noise = ops.split(self.convolve(ops.concatenate([state.signal, state.noise]), kernel), 2)
@@ -140,8 +150,14 @@ class Convolution(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs."""
-        return {**super().get_config(), "num_channels": self.num_channels, "kernel_size": self.kernel_size,
-                "strides": self.strides, "boundary": self.boundary, "gain": self.gain}
+        return {
+            **super().get_config(),
+            "num_channels": self.num_channels,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "boundary": self.boundary,
+            "gain": self.gain,
+        }
 
 
 @register
@@ -182,8 +198,7 @@ class BatchNormalization(keras.layers.Layer):
         log_scale = ops.maximum(log_epsilon, 0.0)
         denominator = ops.sqrt(variance * ops.exp(-log_scale) + ops.exp(log_epsilon - log_scale))
         factor = ops.where(denominator == 0, 0.0, 1 / unless_zero(denominator))
-        return State(signal * factor, state.noise * factor,
-                     -log_scale, state.log_noise - state.log_signal - log_scale)
+        return State(signal * factor, state.noise * factor, -log_scale, state.log_noise - state.log_signal - log_scale)
 
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs."""
@@ -212,8 +227,9 @@ class ReLU(keras.layers.Layer):
         """Return the rectified state; the scales stay, because the rectifier is homogeneous."""
         state = State(*state)
         passes = state.signal > 0
-        return state._replace(signal=ops.relu(state.signal),
-                              noise=ops.where(passes, state.noise, ops.zeros_like(state.noise)))
+        return state._replace(
+            signal=ops.relu(state.signal), noise=ops.where(passes, state.noise, ops.zeros_like(state.noise))
+        )
 
 
 @register
@@ -241,7 +257,9 @@ class Add(keras.layers.Layer):
         return State(
             sum(state.signal * ops.exp((state.log_signal - log_signal) / 2) for state in (one, other)),
             sum(state.noise * ops.exp((state.log_noise - log_noise) / 2) for state in (one, other)),
-            log_signal, log_noise)
+            log_signal,
+            log_noise,
+        )
 
 
 @register
@@ -267,5 +285,9 @@ class Rescaling(keras.layers.Layer):
         state = State(*state)
         signal_square = unless_zero(ops.mean(ops.square(state.signal)))
         noise_square = unless_zero(ops.mean(ops.square(state.noise)))
-        return State(state.signal / ops.sqrt(signal_square), state.noise / ops.sqrt(noise_square),
-                     state.log_signal + ops.log(signal_square), state.log_noise + ops.log(noise_square))
+        return State(
+            state.signal / ops.sqrt(signal_square),
+            state.noise / ops.sqrt(noise_square),
+            state.log_signal + ops.log(signal_square),
+            state.log_noise + ops.log(noise_square),
+        )

@@ -95,8 +95,10 @@ def from_logarithms(names: Iterable[str], logarithms: np.ndarray) -> dict[str, n
     columns = np.moveaxis(np.asarray(logarithms, np.float64), -1, 0)
     # Moments beyond float64 become 0 or inf: whoever stores them reports that with realization and place.
     with np.errstate(under="ignore", over="ignore"):
-        return {name: column if MOMENTS[split_name(name)[0]].logarithm else np.exp(column)
-                for name, column in zip(names, columns, strict=True)}
+        return {
+            name: column if MOMENTS[split_name(name)[0]].logarithm else np.exp(column)
+            for name, column in zip(names, columns, strict=True)
+        }
 
 
 def derive(arrays: Arrays, name: str) -> np.ndarray:
@@ -122,8 +124,9 @@ def derive(arrays: Arrays, name: str) -> np.ndarray:
     """
     found = _derive(arrays, name, frozenset())
     if found is None:
-        raise KeyError(f"expected an array that is there or follows from those there: {sorted(arrays)}. "
-                       f"Received: name={name!r}")
+        raise KeyError(
+            f"expected an array that is there or follows from those there: {sorted(arrays)}. Received: name={name!r}"
+        )
     return found
 
 

@@ -16,8 +16,9 @@ from .state import State, Tensor
 
 # One row per kind of step; each makes the layer of an experiment.
 STEPS: dict[str, Callable[[Experiment], keras.layers.Layer]] = {
-    "conv": lambda experiment: Convolution(experiment.num_channels, experiment.kernel_size,
-                                           boundary=experiment.boundary),
+    "conv": lambda experiment: Convolution(
+        experiment.num_channels, experiment.kernel_size, boundary=experiment.boundary
+    ),
     "batch_norm": lambda experiment: BatchNormalization(experiment.epsilon),
     "activation": lambda experiment: ReLU(),
 }
@@ -70,8 +71,11 @@ class Block(ExperimentLayer):
 
     def call(self, state: State, seeds: Tensor = None, kernels: Sequence[Tensor] | None = None) -> list[State]:
         """Return the states at all places."""
-        weights = ([{"kernel": kernel} for kernel in kernels] if kernels is not None else
-                   [{"seed": seeds[i]} for i in range(self.experiment.convolutions_per_layer)])
+        weights = (
+            [{"kernel": kernel} for kernel in kernels]
+            if kernels is not None
+            else [{"seed": seeds[i]} for i in range(self.experiment.convolutions_per_layer)]
+        )
         remaining = iter(weights)
         start = state = State(*state)
         states = [start]
@@ -80,7 +84,7 @@ class Block(ExperimentLayer):
                 state = step(state, **next(remaining)) if isinstance(step, Convolution) else step(state)
                 states.append(state)
         # Places lie along the first repeat of the steps.
-        states = states[:len(self.experiment.row.steps) + 1]
+        states = states[: len(self.experiment.row.steps) + 1]
         if self.add is not None:
             return [*states, self.rescaling(self.add([state, start]))]
         return [*states[:-1], self.rescaling(state)]
@@ -173,8 +177,14 @@ def build_network(experiment: Experiment, image_shape: tuple[int, ...]) -> keras
     images = keras.Input(batch_shape=batch_shape, name="images")
     noise = keras.Input(batch_shape=batch_shape, name="noise")
     seeds = keras.Input(batch_shape=(num_seeds(experiment), 2), dtype="int32", name="seeds")
-    first = Convolution(experiment.num_channels, experiment.kernel_size, boundary=experiment.boundary, gain=1.0,
-                        strides=1 if experiment.fully_connected else 2, name="first_convolution")
+    first = Convolution(
+        experiment.num_channels,
+        experiment.kernel_size,
+        boundary=experiment.boundary,
+        gain=1.0,
+        strides=1 if experiment.fully_connected else 2,
+        name="first_convolution",
+    )
     state = Rescaling()(first(InitialState()(images, noise), seed=seeds[0]))
     network = keras.Model([images, noise, seeds], Propagation(experiment)(state, seeds), name=experiment.architecture)
     network.compile(jit_compile=uses_xla())

@@ -27,17 +27,38 @@ from .figures import FIGURES, Drawing, Panel, read
 from .validation import refusal
 
 STYLE: dict[str, Any] = {
-    "font.family": "STIXGeneral", "mathtext.fontset": "stix", "font.size": 11, "axes.labelsize": 12,
-    "legend.fontsize": 11, "xtick.labelsize": 10, "ytick.labelsize": 10,
-    "axes.linewidth": 0.7, "axes.formatter.useoffset": False, "axes.xmargin": 0.02, "axes.ymargin": 0.06,
-    "xtick.direction": "in", "ytick.direction": "in", "xtick.top": True, "ytick.right": True,
-    "legend.frameon": False, "legend.handlelength": 1.8, "legend.columnspacing": 1.2, "legend.handletextpad": 0.5,
-    "legend.borderaxespad": 0.2, "legend.borderpad": 0.2,
-    "lines.linewidth": 1.4, "lines.markersize": 4.5, "figure.dpi": 120, "savefig.dpi": 300, "pdf.fonttype": 42,
+    "font.family": "STIXGeneral",
+    "mathtext.fontset": "stix",
+    "font.size": 11,
+    "axes.labelsize": 12,
+    "legend.fontsize": 11,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "axes.linewidth": 0.7,
+    "axes.formatter.useoffset": False,
+    "axes.xmargin": 0.02,
+    "axes.ymargin": 0.06,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "xtick.top": True,
+    "ytick.right": True,
+    "legend.frameon": False,
+    "legend.handlelength": 1.8,
+    "legend.columnspacing": 1.2,
+    "legend.handletextpad": 0.5,
+    "legend.borderaxespad": 0.2,
+    "legend.borderpad": 0.2,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4.5,
+    "figure.dpi": 120,
+    "savefig.dpi": 300,
+    "pdf.fonttype": 42,
 }
 # Colours of Okabe and Ito whose luminances differ as well, so that they stay apart in print without colour.
 LOOKS: tuple[dict[str, Any], ...] = (
-    {"color": "#0072B2", "marker": "o"}, {"color": "#E69F00", "marker": "s"}, {"color": "#000000", "marker": "^"},
+    {"color": "#0072B2", "marker": "o"},
+    {"color": "#E69F00", "marker": "s"},
+    {"color": "#000000", "marker": "^"},
 )
 # How a natural logarithm is drawn: on a linear axis, and on a logarithmic one.
 VIEWS: dict[bool, Callable[[Any], Any]] = {False: np.exp, True: partial(np.multiply, math.log10(math.e))}
@@ -199,8 +220,14 @@ def _draw_curves(axes: Axes, panel: Panel, data: Mapping[str, Any]) -> None:
     if panel.reference:
         axes.axhline(view(0.0), color="0.4", linewidth=0.7, linestyle=(0, (5, 3)), zorder=1)
     for i, (curve, band, look) in enumerate(zip(panel.curves, bands, cycle(LOOKS), strict=False)):
-        axes.fill_between(depth, view(band.lower), view(band.upper), facecolor=(look["color"], 0.25),
-                          edgecolor=(look["color"], 0.4), linewidth=0.6)
+        axes.fill_between(
+            depth,
+            view(band.lower),
+            view(band.upper),
+            facecolor=(look["color"], 0.25),
+            edgecolor=(look["color"], 0.4),
+            linewidth=0.6,
+        )
         # Markers of different curves stand at different depths, so that none is hidden.
         axes.plot(depth, view(band.mean), label=f"${curve.label}$", markevery=(i * every // len(bands), every), **look)
     if panel.power_law:

@@ -70,8 +70,7 @@ class Simulator:
         batches, tables = zip(*(self.realize(realization) for realization in realizations), strict=True)
         logarithms = np.stack(tables)
         arrays = from_logarithms(self.experiment.array_names, logarithms)
-        return Chunk(tuple(realizations), arrays, tuple(self.problems(realizations, arrays, logarithms)),
-                     max(batches))
+        return Chunk(tuple(realizations), arrays, tuple(self.problems(realizations, arrays, logarithms)), max(batches))
 
     def realize(self, realization: int) -> tuple[int, np.ndarray]:
         """Return the number of constant channels of a realization, and the logarithms of its moments."""
@@ -79,20 +78,22 @@ class Simulator:
         batch = draw_batch(self.images, self.experiment.batch_size, flatten=self.experiment.fully_connected, seed=seed)
         # 31 bits: the seeds that every backend takes.
         seeds = child(seed, WEIGHTS_CHILD).generate_state(2 * self.num_seeds) >> 1
-        logarithms = self.network.predict_on_batch(
-            [batch.signal, batch.noise, seeds.astype("int32").reshape(-1, 2)])
+        logarithms = self.network.predict_on_batch([batch.signal, batch.noise, seeds.astype("int32").reshape(-1, 2)])
         return batch.num_constant_channels, np.asarray(logarithms)
 
-    def problems(self, realizations: Sequence[int], arrays: dict[str, np.ndarray],
-                 logarithms: np.ndarray) -> Iterator[str]:
+    def problems(
+        self, realizations: Sequence[int], arrays: dict[str, np.ndarray], logarithms: np.ndarray
+    ) -> Iterator[str]:
         """Tell of every realization in which moments are not finite or left float64's range, and where it began."""
         values = np.stack(list(arrays.values()), axis=-1)
         bad = ~np.isfinite(values) | ((values == 0) & np.isfinite(logarithms))
         for row in np.flatnonzero(bad.any(axis=(1, 2))):
             depth, column = np.argwhere(bad[row])[0]
-            yield (f"realization {realizations[int(row)]}: {list(arrays)[column]} is {values[row, depth, column]} at "
-                   f"layer {self.experiment.depth[depth]}, its logarithm {logarithms[row, depth, column]}; from there "
-                   f"on {np.count_nonzero(bad[row])} values are not finite or out of range")
+            yield (
+                f"realization {realizations[int(row)]}: {list(arrays)[column]} is {values[row, depth, column]} at "
+                f"layer {self.experiment.depth[depth]}, its logarithm {logarithms[row, depth, column]}; from there "
+                f"on {np.count_nonzero(bad[row])} values are not finite or out of range"
+            )
 
 
 # One network for each thread of a worker: Keras models are not meant to be called by two threads at once.
@@ -136,8 +137,12 @@ def use_backend(backend: str) -> None:
     import keras
 
     if keras.backend.backend() != backend:
-        raise RuntimeError(refusal(f"expected the coordinator's Keras backend {backend!r} on every worker.",
-                                   backend=keras.backend.backend()))
+        raise RuntimeError(
+            refusal(
+                f"expected the coordinator's Keras backend {backend!r} on every worker.",
+                backend=keras.backend.backend(),
+            )
+        )
 
 
 def describe_device(backend: str) -> dict[str, Any]:
@@ -151,8 +156,12 @@ def describe_device(backend: str) -> dict[str, Any]:
     import keras
 
     if keras.config.dtype_policy().name != "float32":
-        raise ValueError(refusal("networks run in float32: expected Keras' default policy.",
-                                 dtype_policy=keras.config.dtype_policy().name))
+        raise ValueError(
+            refusal(
+                "networks run in float32: expected Keras' default policy.",
+                dtype_policy=keras.config.dtype_policy().name,
+            )
+        )
     devices = keras.distribution.list_devices()
     # NVIDIA's libraries round the factors of products to TF32 unless this variable forbids it.
     tf32 = any("gpu" in device for device in devices) and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"

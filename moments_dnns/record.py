@@ -52,8 +52,14 @@ def joined(sources: Iterable[Source]) -> tuple[Source, ...]:
 
 def overlap(sources: Iterable[Source]) -> Source | None:
     """Return a source that shares realizations of its seed with another one, if there is any."""
-    return next((after for before, after in pairwise(sorted(sources))
-                 if before.seed == after.seed and before.stop > after.start), None)
+    return next(
+        (
+            after
+            for before, after in pairwise(sorted(sources))
+            if before.seed == after.seed and before.stop > after.start
+        ),
+        None,
+    )
 
 
 def told(differences: Mapping[str, tuple[Any, Any]]) -> str:
@@ -77,7 +83,8 @@ def is_array_name(name: str) -> bool:
     """
     moment, place = split_name(name)
     return name in DESCRIBED or (
-        moment in {*MOMENTS, *STORED_AS.values()} and re.fullmatch("loc[1-9][0-9]?", place) is not None)
+        moment in {*MOMENTS, *STORED_AS.values()} and re.fullmatch("loc[1-9][0-9]?", place) is not None
+    )
 
 
 def described(experiment: Experiment, name: str) -> np.ndarray:
@@ -134,8 +141,10 @@ class Record:
     def to_json(self) -> str:
         """Return the record as a JSON object; `from_json` is the way back."""
         fields = {field.name: getattr(self, field.name) for field in attrs.fields(type(self))}
-        fields |= {"experiment": attrs.asdict(self.experiment),
-                   "sources": [source._asdict() for source in self.sources]}
+        fields |= {
+            "experiment": attrs.asdict(self.experiment),
+            "sources": [source._asdict() for source in self.sources],
+        }
         return json.dumps({"schema": SCHEMA, **fields}, indent=2)
 
     @classmethod
@@ -166,21 +175,23 @@ class Record:
         counts = [count for source in self.sources for count in source]
         is_token = isinstance(self.token, str) and re.fullmatch("[0-9a-f]{16}", self.token)
         expectations = {
-            "known names of arrays, all different, 'depth' among them":
-                all(isinstance(name, str) and is_array_name(name) for name in self.arrays)
-                and len(set(self.arrays)) == len(self.arrays) and "depth" in self.arrays,
+            "known names of arrays, all different, 'depth' among them": all(
+                isinstance(name, str) and is_array_name(name) for name in self.arrays
+            )
+            and len(set(self.arrays)) == len(self.arrays)
+            and "depth" in self.arrays,
             "sources with whole numbers and start < stop": all(type(count) is int and count >= 0 for count in counts)
-                and all(source.start < source.stop for source in self.sources),
+            and all(source.start < source.stop for source in self.sources),
             "sources without overlap, at most num_realizations in all": overlap(self.sources) is None
-                and num_rows(self.sources) <= self.experiment.num_realizations,
+            and num_rows(self.sources) <= self.experiment.num_realizations,
             "in_place true or false, and true with one seed only": isinstance(self.in_place, bool)
-                and not (self.in_place and any(source.seed != self.experiment.seed for source in self.sources)),
+            and not (self.in_place and any(source.seed != self.experiment.seed for source in self.sources)),
             "a JSON object as provenance, of earlier ones too": isinstance(self.provenance, dict)
-                and isinstance(earlier := self.provenance.get("earlier", []), list)
-                and all(isinstance(run, dict) for run in earlier),
+            and isinstance(earlier := self.provenance.get("earlier", []), list)
+            and all(isinstance(run, dict) for run in earlier),
             "a token of 16 hexadecimal digits": bool(is_token),
-            f"depths below {LONGEST_DEPTH}":
-                max(self.experiment.total_depth, self.experiment.res_depth) < LONGEST_DEPTH,
+            f"depths below {LONGEST_DEPTH}": max(self.experiment.total_depth, self.experiment.res_depth)
+            < LONGEST_DEPTH,
         }
         for expected, met in expectations.items():
             if not met:

@@ -17,8 +17,15 @@ from .provenance import combine
 from .record import DESCRIBED, Record, Source, is_array_name, joined, num_rows, overlap, told
 from .validation import boolean, one_of, refusal
 
-__all__ = ["Moments", "delete_experiment", "list_experiments", "load_experiment", "merge_experiments",
-           "prune_experiment", "save_experiment"]
+__all__ = [
+    "Moments",
+    "delete_experiment",
+    "list_experiments",
+    "load_experiment",
+    "merge_experiments",
+    "prune_experiment",
+    "save_experiment",
+]
 
 
 def list_experiments() -> list[str]:
@@ -89,8 +96,13 @@ def save_experiment(moments: Moments, name: str, overwrite: bool = False) -> Non
         raise TypeError(refusal("moments must be Moments.", moments=type(moments).__name__))
     unknown = [array for array in moments if not is_array_name(array)]
     if unknown or not moments.num_realizations:
-        raise ValueError(refusal("moments must have realizations, and arrays named <moment>_<loc> only.",
-                                 realizations=moments.num_realizations, unknown=unknown))
+        raise ValueError(
+            refusal(
+                "moments must have realizations, and arrays named <moment>_<loc> only.",
+                realizations=moments.num_realizations,
+                unknown=unknown,
+            )
+        )
     with writing(name) as folder:
         if (folder / RECORD_FILE).exists() and not overwrite:
             raise FileExistsError(refusal("expected a new name, or overwrite=True.", name=name))
@@ -130,13 +142,18 @@ def prune_experiment(type_plot: str, name: str) -> int:
         moments = load_experiment(name)
         missing = [array for array in kept if array not in moments]
         if missing:
-            raise ValueError(refusal(f"{type_plot} draws arrays that the experiment lacks: {', '.join(missing)}.",
-                                     name=name))
+            raise ValueError(
+                refusal(f"{type_plot} draws arrays that the experiment lacks: {', '.join(missing)}.", name=name)
+            )
         if set(kept) == set(moments):
             return 0
         before = num_bytes(folder)
-        pruned = Moments({array: moments[array] for array in kept}, moments.experiment, moments.sources,
-                         {**moments.provenance, "pruned_for": type_plot})
+        pruned = Moments(
+            {array: moments[array] for array in kept},
+            moments.experiment,
+            moments.sources,
+            {**moments.provenance, "pruned_for": type_plot},
+        )
         publish(folder, _record(pruned), pruned.arrays)
         return before - num_bytes(folder)
 
@@ -174,17 +191,29 @@ def merge_experiments(names: Sequence[str], name_merged: str) -> Moments:
         differences = _record(parts[0]).differences(_record(part))
         differences.pop("seed", None)
         if differences:
-            raise ValueError(refusal(f"experiments that are merged may differ in their seeds only, but {names[0]} and "
-                                     f"{name} differ in {told(differences)}.", names=names))
+            raise ValueError(
+                refusal(
+                    f"experiments that are merged may differ in their seeds only, but {names[0]} and "
+                    f"{name} differ in {told(differences)}.",
+                    names=names,
+                )
+            )
     sources = joined(source for part in parts for source in part.sources)
     if twice := overlap(sources):
-        raise ValueError(refusal(f"experiments that are merged must not share realizations, but some of {twice} are "
-                                 "there twice.", names=names))
-    arrays = {array: np.concatenate([part[array] for part in parts])
-              for array in parts[0] if array not in DESCRIBED}
+        raise ValueError(
+            refusal(
+                f"experiments that are merged must not share realizations, but some of {twice} are there twice.",
+                names=names,
+            )
+        )
+    arrays = {array: np.concatenate([part[array] for part in parts]) for array in parts[0] if array not in DESCRIBED}
     arrays |= {array: parts[0][array] for array in parts[0] if array in DESCRIBED}
-    merged = Moments(arrays, attrs.evolve(parts[0].experiment, num_realizations=num_rows(sources)), sources,
-                     combine(part.provenance for part in parts))
+    merged = Moments(
+        arrays,
+        attrs.evolve(parts[0].experiment, num_realizations=num_rows(sources)),
+        sources,
+        combine(part.provenance for part in parts),
+    )
     save_experiment(merged, name_merged)
     return merged
 
@@ -218,16 +247,22 @@ def delete_experiment(name: str) -> int:
         raise _unknown(name)
     with locked(name):
         if foreign := [path.name for path in folder.iterdir() if not is_own(path)]:
-            raise FileExistsError(refusal(f"expected only files of the experiment in {folder}, found "
-                                          f"{', '.join(foreign)}.", name=name))
+            raise FileExistsError(
+                refusal(f"expected only files of the experiment in {folder}, found {', '.join(foreign)}.", name=name)
+            )
         freed = num_bytes(folder)
         remove(folder)
     return freed
 
 
 def _unknown(name: str) -> FileNotFoundError:
-    return FileNotFoundError(refusal(f"expected the name of an experiment in {npy_folder()}, which has: "
-                                     f"{', '.join(list_experiments()) or 'none'}.", name=name))
+    return FileNotFoundError(
+        refusal(
+            f"expected the name of an experiment in {npy_folder()}, which has: "
+            f"{', '.join(list_experiments()) or 'none'}.",
+            name=name,
+        )
+    )
 
 
 def _existing(name: str) -> Path:
@@ -240,4 +275,3 @@ def _existing(name: str) -> Path:
 def _record(moments: Moments) -> Record:
     in_place = moments.sources == (Source(moments.experiment.seed, 0, moments.num_realizations),)
     return Record(moments.experiment, tuple(moments), moments.sources, in_place, moments.provenance)
-

@@ -69,16 +69,37 @@ class Memory:
     def moments(self) -> Moments:
         """Return what was kept: the first realizations, all of them unless a tolerance was reached."""
         count = len(self.committed)
-        return Moments({name: rows[:count] for name, rows in self.arrays.items()}, self.experiment,
-                       [Source(self.experiment.seed, 0, count)], self.provenance)
+        return Moments(
+            {name: rows[:count] for name, rows in self.arrays.items()},
+            self.experiment,
+            [Source(self.experiment.seed, 0, count)],
+            self.provenance,
+        )
 
 
 def run_experiment(
-    architecture: str, total_depth: int, kernel_size: int, num_channels: int, batch_size: int, num_realizations: int,
-    name_experiment: str | None = None, *, boundary: str = "periodic", dataset: Any = "cifar10",
-    epsilon: float = 1e-3, res_depth: int = 2, num_computations: int = 100, seed: int = 0,
-    compute_reff_signal: bool = True, compute_reff_noise: bool = True, verbose: bool = True, overwrite: bool = False,
-    workers: int = 1, executor: Executor | None = None, chunk_size: int = CHUNK_SIZE, tolerance: float = 0.0,
+    architecture: str,
+    total_depth: int,
+    kernel_size: int,
+    num_channels: int,
+    batch_size: int,
+    num_realizations: int,
+    name_experiment: str | None = None,
+    *,
+    boundary: str = "periodic",
+    dataset: Any = "cifar10",
+    epsilon: float = 1e-3,
+    res_depth: int = 2,
+    num_computations: int = 100,
+    seed: int = 0,
+    compute_reff_signal: bool = True,
+    compute_reff_noise: bool = True,
+    verbose: bool = True,
+    overwrite: bool = False,
+    workers: int = 1,
+    executor: Executor | None = None,
+    chunk_size: int = CHUNK_SIZE,
+    tolerance: float = 0.0,
 ) -> Moments:
     """Propagate signal and noise through random networks and return their moments.
 
@@ -133,14 +154,31 @@ def run_experiment(
     for flag, value in {"verbose": verbose, "overwrite": overwrite}.items():
         boolean(flag, value)
     experiment = Experiment(
-        architecture, total_depth, kernel_size, num_channels, batch_size, num_realizations, boundary=boundary,
-        dataset=dataset_label(dataset), epsilon=epsilon, res_depth=res_depth, num_computations=num_computations,
-        seed=seed, compute_reff_signal=compute_reff_signal, compute_reff_noise=compute_reff_noise)
+        architecture,
+        total_depth,
+        kernel_size,
+        num_channels,
+        batch_size,
+        num_realizations,
+        boundary=boundary,
+        dataset=dataset_label(dataset),
+        epsilon=epsilon,
+        res_depth=res_depth,
+        num_computations=num_computations,
+        seed=seed,
+        compute_reff_signal=compute_reff_signal,
+        compute_reff_noise=compute_reff_noise,
+    )
     convergence = Convergence(non_negative("tolerance", tolerance), whole(1)("chunk_size", chunk_size))
     workers = whole(1)("workers", workers)
     if executor is not None and (workers > 1 or not isinstance(executor, Executor)):
-        raise ValueError(refusal("expected a concurrent.futures.Executor, or a number of workers, not both.",
-                                 executor=executor, workers=workers))
+        raise ValueError(
+            refusal(
+                "expected a concurrent.futures.Executor, or a number of workers, not both.",
+                executor=executor,
+                workers=workers,
+            )
+        )
     images = load_images(dataset)
     experiment.check_images(images.images.shape)
     with _executor(workers, executor) as chosen:
@@ -148,8 +186,13 @@ def run_experiment(
 
         backend = keras.backend.backend()
         device = chosen.submit(describe_device, backend).result() if chosen else describe_device(backend)
-        provenance = {**device, "dataset_sha256": images.sha256, "dataset_shape": list(images.images.shape),
-                      "chunk_size": convergence.chunk_size, "tolerance": convergence.tolerance}
+        provenance = {
+            **device,
+            "dataset_sha256": images.sha256,
+            "dataset_shape": list(images.images.shape),
+            "chunk_size": convergence.chunk_size,
+            "tolerance": convergence.tolerance,
+        }
         with _open(name_experiment, experiment, provenance, overwrite) as store:
             task = partial(run_chunk, experiment, dataset, backend)
             _run(store, experiment, task, chosen, convergence, verbose)
@@ -160,24 +203,31 @@ def _executor(workers: int, executor: Executor | None) -> AbstractContextManager
     return worker_pool(workers) if workers > 1 else nullcontext(executor)
 
 
-def _open(name: str | None, experiment: Experiment, provenance: dict[str, Any],
-          overwrite: bool) -> AbstractContextManager[Any]:
+def _open(
+    name: str | None, experiment: Experiment, provenance: dict[str, Any], overwrite: bool
+) -> AbstractContextManager[Any]:
     if name is None:
         return nullcontext(Memory(experiment, provenance))
     return open_store(name, experiment, provenance, overwrite)
 
 
-def _run(store: Any, experiment: Experiment, task: Task, executor: Executor | None, convergence: Convergence,
-         verbose: bool) -> None:
+def _run(
+    store: Any, experiment: Experiment, task: Task, executor: Executor | None, convergence: Convergence, verbose: bool
+) -> None:
     missing, total = store.missing, experiment.num_realizations
     if convergence.tolerance and len(missing) < total:
         committed = store.moments()
-        convergence.take(_rows([index for source in committed.sources for index in range(source.start, source.stop)],
-                               {name: committed[name] for name in experiment.array_names}))
+        convergence.take(
+            _rows(
+                [index for source in committed.sources for index in range(source.start, source.stop)],
+                {name: committed[name] for name in experiment.array_names},
+            )
+        )
     chunks = [tuple(chunk) for _, chunk in groupby(missing, lambda realization: realization // convergence.chunk_size)]
     # Here, one by one: Ctrl-C then costs one realization at most.
-    computed: Generator[Chunk] = (submit_all(executor, task, chunks) if executor else
-                                 (task((realization,)) for realization in missing))
+    computed: Generator[Chunk] = (
+        submit_all(executor, task, chunks) if executor else (task((realization,)) for realization in missing)
+    )
     pending: dict[int, Row] = {}
     last_commit, most_constant = time.monotonic(), 0
     with tqdm(total=total, initial=total - len(missing), unit="realization", disable=not verbose) as bar:
@@ -200,8 +250,10 @@ def _run(store: Any, experiment: Experiment, task: Task, executor: Executor | No
 
 
 def _rows(realizations: Sequence[int], arrays: Mapping[str, np.ndarray]) -> dict[int, Row]:
-    return {realization: {name: array[row] for name, array in arrays.items()}
-            for row, realization in enumerate(realizations)}
+    return {
+        realization: {name: array[row] for name, array in arrays.items()}
+        for row, realization in enumerate(realizations)
+    }
 
 
 def _commit(store: Any, pending: dict[int, Row]) -> None:

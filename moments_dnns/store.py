@@ -62,8 +62,12 @@ class Store:
         record = attrs.evolve(
             self._record,
             sources=_including(self._record.sources, self._experiment.seed, indices),
-            provenance={**self._record.provenance, "ended": now(),
-                        "wall_seconds": round(time.monotonic() - self._begun, 3)})
+            provenance={
+                **self._record.provenance,
+                "ended": now(),
+                "wall_seconds": round(time.monotonic() - self._begun, 3),
+            },
+        )
         write_record(self._folder, record)
         # With the first commit of a new experiment its arrays come to their places, and one it replaces goes.
         if not self._record.sources:
@@ -76,12 +80,18 @@ class Store:
 
     def moments(self) -> Moments:
         """Return what is committed of the realizations that are asked for."""
-        sources = tuple(Source(seed, start, min(stop, self._experiment.num_realizations))
-                        for seed, start, stop in self._record.sources if start < self._experiment.num_realizations)
+        sources = tuple(
+            Source(seed, start, min(stop, self._experiment.num_realizations))
+            for seed, start, stop in self._record.sources
+            if start < self._experiment.num_realizations
+        )
         record = attrs.evolve(self._record, sources=sources)
-        arrays = {name: read_array(record.path(self._folder, name), "<f8",
-                                   (None, self._experiment.num_computations), record.rows)
-                  for name in self._experiment.array_names}
+        arrays = {
+            name: read_array(
+                record.path(self._folder, name), "<f8", (None, self._experiment.num_computations), record.rows
+            )
+            for name in self._experiment.array_names
+        }
         return Moments(arrays, self._experiment, sources, self._record.provenance)
 
     def _checked(self, realizations: Sequence[int], arrays: Mapping[str, np.ndarray]) -> list[int]:
@@ -89,22 +99,28 @@ class Store:
         if indices.ndim != 1 or not indices.size or indices.dtype.kind not in "iu":
             raise TypeError(refusal("realizations must be indices, at least one.", realizations=realizations))
         if len(set(indices.tolist())) < len(indices) or not set(indices.tolist()) <= set(self.missing):
-            raise ValueError(refusal("realizations must be different ones that are missing.",
-                                     realizations=realizations))
+            raise ValueError(
+                refusal("realizations must be different ones that are missing.", realizations=realizations)
+            )
         if set(arrays) != set(self._experiment.array_names):
-            raise ValueError(refusal(f"arrays must be {', '.join(self._experiment.array_names)}.",
-                                     arrays=list(arrays)))
+            raise ValueError(refusal(f"arrays must be {', '.join(self._experiment.array_names)}.", arrays=list(arrays)))
         expected = (len(indices), self._experiment.num_computations)
         for name, values in arrays.items():
             if np.shape(values) != expected or not np.can_cast(np.asarray(values).dtype, np.float64):
-                raise ValueError(refusal(f"{name} must hold real numbers in the shape {expected}.",
-                                         shape=np.shape(values), dtype=str(np.asarray(values).dtype)))
+                raise ValueError(
+                    refusal(
+                        f"{name} must hold real numbers in the shape {expected}.",
+                        shape=np.shape(values),
+                        dtype=str(np.asarray(values).dtype),
+                    )
+                )
         return [int(index) for index in indices]
 
 
 @contextmanager
-def open_store(name: str, experiment: Experiment, provenance: Mapping[str, Any],
-               overwrite: bool = False) -> Iterator[Store]:
+def open_store(
+    name: str, experiment: Experiment, provenance: Mapping[str, Any], overwrite: bool = False
+) -> Iterator[Store]:
     """Open the store of an experiment for the only writer: a new one, or one that is continued or extended.
 
     Fewer realizations than are there give the first ones, and leave the others. An experiment exists from its first
@@ -139,8 +155,13 @@ def open_store(name: str, experiment: Experiment, provenance: Mapping[str, Any],
         json.dumps(provenance)
     except (TypeError, ValueError) as error:
         raise TypeError(refusal(f"provenance must be JSON: {error}.", provenance=provenance)) from error
-    record = Record(experiment, (*experiment.array_names, *DESCRIBED), (), True,
-                    {"versions": versions(), **provenance, "started": now()})
+    record = Record(
+        experiment,
+        (*experiment.array_names, *DESCRIBED),
+        (),
+        True,
+        {"versions": versions(), **provenance, "started": now()},
+    )
     with writing(name) as folder:
         if (folder / RECORD_FILE).exists() and not overwrite:
             record = _continued(read_record(folder), record, name)
@@ -155,12 +176,19 @@ def _continued(found: Record, asked: Record, name: str) -> Record:
     if not found.in_place:
         differences["sources"] = (list(map(tuple, found.sources)), f"seed {asked.experiment.seed}")
     if differences:
-        raise FileExistsError(refusal(
-            "expected a new name, overwrite=True, or the description of the experiment that is there; what is there "
-            f"and what is asked for differ in {told(differences)}.", name=name))
+        raise FileExistsError(
+            refusal(
+                "expected a new name, overwrite=True, or the description of the experiment that is there; what is "
+                f"there and what is asked for differ in {told(differences)}.",
+                name=name,
+            )
+        )
     most = max(found.experiment.num_realizations, asked.experiment.num_realizations)
-    return attrs.evolve(found, experiment=attrs.evolve(found.experiment, num_realizations=most),
-                        provenance=combine([asked.provenance, found.provenance]))
+    return attrs.evolve(
+        found,
+        experiment=attrs.evolve(found.experiment, num_realizations=most),
+        provenance=combine([asked.provenance, found.provenance]),
+    )
 
 
 def _allocate(folder: Path, record: Record) -> None:

@@ -27,8 +27,15 @@ WIDTH, BATCH, SIDE, LAYERS = 8, 6, 8, 3
 
 def make_experiment(architecture, geometry, **changes):
     kernel_size, boundary = GEOMETRIES[geometry]
-    parameters = {"total_depth": LAYERS, "num_channels": WIDTH, "batch_size": BATCH, "num_realizations": 1,
-                  "num_computations": LAYERS, "boundary": boundary, **changes}
+    parameters = {
+        "total_depth": LAYERS,
+        "num_channels": WIDTH,
+        "batch_size": BATCH,
+        "num_realizations": 1,
+        "num_computations": LAYERS,
+        "boundary": boundary,
+        **changes,
+    }
     return Experiment(architecture, kernel_size=kernel_size, **parameters)
 
 
@@ -59,14 +66,20 @@ def draw_network_kernels(experiment, seed=0):
     """The first convolution's kernel, and a list of kernels for each layer."""
     side, shape = experiment.kernel_size, image_shape(experiment)
     first = np.random.default_rng(seed).normal(size=(side, side, shape[-1], experiment.num_channels))
-    return [(first / np.sqrt(side**2 * shape[-1])).astype("float32"),
-            *(draw_kernels(experiment, (seed, layer)) for layer in range(experiment.total_depth))]
+    return [
+        (first / np.sqrt(side**2 * shape[-1])).astype("float32"),
+        *(draw_kernels(experiment, (seed, layer)) for layer in range(experiment.total_depth)),
+    ]
 
 
 def propagate(experiment, images, noise, kernels):
     """What `realize` returns, from kernels instead of seeds, layer by layer and without compiling anything."""
-    first = Convolution(experiment.num_channels, experiment.kernel_size, boundary=experiment.boundary,
-                        strides=1 if experiment.fully_connected else 2)
+    first = Convolution(
+        experiment.num_channels,
+        experiment.kernel_size,
+        boundary=experiment.boundary,
+        strides=1 if experiment.fully_connected else 2,
+    )
     state = Rescaling()(first(InitialState()(images, noise), kernel=kernels[0]))
     block, rows = Block(experiment), []
     for layer in kernels[1:]:
@@ -78,8 +91,12 @@ def propagate(experiment, images, noise, kernels):
 
 def block_moments(experiment, states):
     """The logarithms of the moments at all places of a block, in the order of `experiment.array_names`."""
-    return np.concatenate([LogMoments(experiment.moments_at(place))(state)
-                           for place, state in zip(experiment.row.places, states, strict=True)])
+    return np.concatenate(
+        [
+            LogMoments(experiment.moments_at(place))(state)
+            for place, state in zip(experiment.row.places, states, strict=True)
+        ]
+    )
 
 
 def draw_state(experiment, seed=0):
@@ -96,13 +113,13 @@ def draw_kernels(experiment, seed=0):
     """Kernels for one layer between layers of equal width."""
     channels, side = experiment.num_channels, experiment.kernel_size
     kernels = np.random.default_rng(seed).normal(
-        size=(experiment.convolutions_per_layer, side, side, channels, channels))
+        size=(experiment.convolutions_per_layer, side, side, channels, channels)
+    )
     return list((kernels * np.sqrt(2 / (side**2 * channels))).astype("float32"))
 
 
 def make_state(signal, noise, log_signal=0.0, log_noise=0.0):
-    return State(*(ops.convert_to_tensor(np.asarray(x, "float32"))
-                   for x in (signal, noise, log_signal, log_noise)))
+    return State(*(ops.convert_to_tensor(np.asarray(x, "float32")) for x in (signal, noise, log_signal, log_noise)))
 
 
 def true(state):

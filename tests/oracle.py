@@ -83,7 +83,7 @@ def layer(architecture, state, kernels, boundary="periodic", epsilon=1e-3):
             else:
                 state = relu(state)
             places.append(state)
-    places = places[:len(steps) + 1]
+    places = places[: len(steps) + 1]
     return [*places, add(state, start)] if residual else places
 
 
@@ -117,6 +117,9 @@ def moments(state):
 
 def layer_moments(architecture, states):
     """The moments at all places of a layer by array name, with effective ranks after the ReLU only."""
-    return {f"{name}_loc{place}": value
-            for place, state in enumerate(states, start=1) for name, value in moments(state).items()
-            if not name.startswith("reff") or place == AFTER_RELU[architecture]}
+    return {
+        f"{name}_loc{place}": value
+        for place, state in enumerate(states, start=1)
+        for name, value in moments(state).items()
+        if not name.startswith("reff") or place == AFTER_RELU[architecture]
+    }

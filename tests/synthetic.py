@@ -14,16 +14,19 @@ from moments_dnns.store import open_store
 
 
 def describe(num_realizations=6, seed=0, architecture="bn_ff", **parameters):
-    return Experiment(architecture, 4, 1, 16, 8, num_realizations, dataset="photo", num_computations=2, seed=seed,
-                      **parameters)
+    return Experiment(
+        architecture, 4, 1, 16, 8, num_realizations, dataset="photo", num_computations=2, seed=seed, **parameters
+    )
 
 
 def rows(experiment, indices, seed=None):
     """Return arrays whose numbers tell their seed, realization, moment, place and depth."""
     seed = experiment.seed if seed is None else seed
     indices = np.asarray(indices, np.float64)[:, None]
-    return {name: 1 + 1000 * seed + indices + i / 64 + np.arange(experiment.num_computations) / 1024
-            for i, name in enumerate(experiment.array_names)}
+    return {
+        name: 1 + 1000 * seed + indices + i / 64 + np.arange(experiment.num_computations) / 1024
+        for i, name in enumerate(experiment.array_names)
+    }
 
 
 def complete(experiment, provenance=None):
@@ -36,7 +39,7 @@ def run(name, experiment, chunk=2, overwrite=False, backwards=False, provenance=
     with open_store(name, experiment, provenance or {}, overwrite=overwrite) as store:
         missing = store.missing[::-1] if backwards else store.missing
         for start in range(0, len(missing), chunk):
-            indices = missing[start:start + chunk]
+            indices = missing[start : start + chunk]
             store.commit(indices, rows(experiment, indices))
             yield store
 
@@ -60,9 +63,14 @@ def is_genuine(moments):
 def writer(scenario, num_realizations=30):
     """A process that writes to the experiment `demo` (see writer.py), from its first line of output on."""
     root = Path(__file__).parents[1]
-    process = subprocess.Popen([sys.executable, root / "tests" / "writer.py", scenario, "demo", str(num_realizations)],
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               env={**os.environ, "PYTHONPATH": str(root)})
+    process = subprocess.Popen(
+        [sys.executable, root / "tests" / "writer.py", scenario, "demo", str(num_realizations)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
     try:
         process.first_line = process.stdout.readline()
         if not process.first_line:

@@ -62,8 +62,13 @@ def test_bins_resolve_the_typical_depth():
     np.testing.assert_allclose(np.diff(bin_edges(samples)), width, rtol=0.02)
 
 
-@given(arrays(np.float64, array_shapes(min_dims=2, max_dims=2, max_side=10),
-              elements=st.floats(-1e3, 1e3) | st.just(np.nan) | st.just(0.25)))
+@given(
+    arrays(
+        np.float64,
+        array_shapes(min_dims=2, max_dims=2, max_side=10),
+        elements=st.floats(-1e3, 1e3) | st.just(np.nan) | st.just(0.25),
+    )
+)
 def test_bins_hold_every_sample_and_densities_integrate_to_one(samples):
     edges = bin_edges(samples)
     assert 1 <= len(edges) - 1 <= 200
@@ -99,7 +104,7 @@ def law_of(chi, growth, res_depth=2, shift=0.0):
 @pytest.mark.parametrize("growth", [1.01, 1.2035])
 def test_exact_power_law_is_found(growth, res_depth):
     tau = (growth ** (2 * res_depth) - 1) / 2
-    law = law_of(3 * DEPTH ** tau, growth, res_depth)
+    law = law_of(3 * DEPTH**tau, growth, res_depth)
     np.testing.assert_allclose((law.tau, np.exp(law.log_c)), (tau, 3), rtol=1e-10)
 
 
@@ -109,7 +114,7 @@ def test_published_exponent():
 
 
 def test_constant_is_that_of_linear_least_squares():
-    chi = DEPTH ** 0.5 * (1 + 0.3 * np.sin(DEPTH))
+    chi = DEPTH**0.5 * (1 + 0.3 * np.sin(DEPTH))
     law = law_of(chi, 1.2)
     (expected,), *_ = np.linalg.lstsq(DEPTH[:, None] ** law.tau, chi)
     np.testing.assert_allclose(np.exp(law.log_c), expected, rtol=1e-10)
@@ -121,7 +126,7 @@ def test_growth_is_the_depth_average_of_the_ratio_of_means():
     first, last = rng.uniform(1, 2, (2, 7, 100))
     law = power_law(DEPTH, np.log(first), np.log(first), np.log(last), 2)
     growth = np.mean(last.mean(axis=0) / first.mean(axis=0))
-    np.testing.assert_allclose(law.tau, (growth ** 4 - 1) / 2, rtol=1e-12)
+    np.testing.assert_allclose(law.tau, (growth**4 - 1) / 2, rtol=1e-12)
 
 
 def test_dead_realizations_leave_the_power_law_alone():

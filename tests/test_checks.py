@@ -58,17 +58,23 @@ def of_noise(name):
 def assert_shifted(moments, reference, shift=lambda moment: 0.0, names=None, slack=1.0):
     """Assert that every moment is the reference's plus `shift(name of the moment)`."""
     for name in reference if names is None else names:
-        np.testing.assert_allclose(moments[name], reference[name] + shift(split_name(name)[0]), rtol=0,
-                                   atol=(NOISE if of_noise(name) else SIGNAL) * slack, err_msg=name)
+        np.testing.assert_allclose(
+            moments[name],
+            reference[name] + shift(split_name(name)[0]),
+            rtol=0,
+            atol=(NOISE if of_noise(name) else SIGNAL) * slack,
+            err_msg=name,
+        )
 
 
 def places_of_batch_norm(experiment):
     """The places after batch normalization in a layer, as far as the addition of the skip branch."""
     steps = experiment.row.steps
-    return experiment.row.places[steps.index("batch_norm") + 1:len(steps) + 1]
+    return experiment.row.places[steps.index("batch_norm") + 1 : len(steps) + 1]
 
 
 # --- 1, 2: the noise is linear, and the signal does not know of it ---------------------------------------------------
+
 
 @every_case
 @pytest.mark.parametrize("factor", [-3.7, 1e-30, 1e30])
@@ -106,6 +112,7 @@ def test_check_2_the_signal_does_not_depend_on_the_noise(architecture, geometry)
 
 # --- 3: symmetries of the points -------------------------------------------------------------------------------------
 
+
 @every_case
 def test_check_3_permuted_batch(architecture, geometry):
     experiment, images, noise, kernels, reference = setting(architecture, geometry)
@@ -126,22 +133,28 @@ def test_check_3_rolled_space(architecture, geometry):
 
 # --- 4, 5: vanilla networks are homogeneous ----------------------------------------------------------------------
 
+
 @every_vanilla_case
 @pytest.mark.parametrize("factor", [3.7, 1e-20, 1e20])
 def test_check_4_scaled_signal(architecture, geometry, factor):
     """Hence chi, the noise over the signal, is divided by the factor."""
     experiment, images, noise, kernels, reference = setting(architecture, geometry)
     shift = {"nu1_abs_signal": 1, "nu2_signal": 2, "mu2_signal": 2, "mu4_signal": 4}
-    assert_shifted(propagate(experiment, np.float32(factor) * images, noise, kernels),
-                   reference, lambda moment: shift.get(moment, 0) * math.log(factor), slack=1 if factor == 3.7 else 5)
+    assert_shifted(
+        propagate(experiment, np.float32(factor) * images, noise, kernels),
+        reference,
+        lambda moment: shift.get(moment, 0) * math.log(factor),
+        slack=1 if factor == 3.7 else 5,
+    )
 
 
 @every_vanilla_case
 def test_check_5_euler_identity(architecture, geometry):
     """With the signal for a noise, the noise stays the signal, hence chi**2 = nu2 / mu2."""
     experiment, images, _, kernels, _ = setting(architecture, geometry)
-    states = Block(experiment)(InitialState()(images[..., :1].repeat(WIDTH, -1), images[..., :1].repeat(WIDTH, -1)),
-                               kernels=kernels[1])
+    states = Block(experiment)(
+        InitialState()(images[..., :1].repeat(WIDTH, -1), images[..., :1].repeat(WIDTH, -1)), kernels=kernels[1]
+    )
     for signal, noise in map(true, states):
         assert_close(noise, signal, 1e-6)
     moments = propagate(experiment, images, images, kernels)
@@ -154,9 +167,11 @@ def test_check_5_euler_identity(architecture, geometry):
 STEPS = {
     "rectifier": lambda experiment, state, kernel: ReLU()(state),
     "convolution": lambda experiment, state, kernel: Convolution(
-        WIDTH, experiment.kernel_size, boundary=experiment.boundary)(state, kernel=kernel),
+        WIDTH, experiment.kernel_size, boundary=experiment.boundary
+    )(state, kernel=kernel),
     "strided convolution": lambda experiment, state, kernel: Convolution(
-        WIDTH, experiment.kernel_size, 2, experiment.boundary)(state, kernel=kernel),
+        WIDTH, experiment.kernel_size, 2, experiment.boundary
+    )(state, kernel=kernel),
     "addition": lambda experiment, state, kernel: Add()([state, ReLU()(state)]),
     "rescaling": lambda experiment, state, kernel: Rescaling()(state),
 }
@@ -179,6 +194,7 @@ def test_check_6_small_steps(architecture, geometry, step):
 
 # --- 7, 8, 9, 10: batch normalization and the rectifier --------------------------------------------------------------
 
+
 @every_batch_norm_case
 @pytest.mark.parametrize("factor", [3.7, 1e-20, 1e20])
 def test_check_7_scaled_images(architecture, geometry, factor):
@@ -189,8 +205,11 @@ def test_check_7_scaled_images(architecture, geometry, factor):
     # The skip branch of a residual unit goes around batch normalization, with the scale.
     layers = slice(None, 1) if experiment.row.residual else slice(None)
     after = [name for name in reference if split_name(name)[1] in places_of_batch_norm(experiment)]
-    assert_shifted({name: moments[name][layers] for name in after}, {name: reference[name][layers] for name in after},
-                   lambda moment: shift.get(moment, 0.0))
+    assert_shifted(
+        {name: moments[name][layers] for name in after},
+        {name: reference[name][layers] for name in after},
+        lambda moment: shift.get(moment, 0.0),
+    )
 
 
 @every_batch_norm_case
@@ -203,8 +222,11 @@ def test_check_7_scaled_kernels(architecture, geometry):
     layers = slice(None, 1) if residual else slice(None)
     assert_shifted({name: first[name][layers] for name in after}, {name: reference[name][layers] for name in after})
     inside = propagate(experiment, images, noise, [*kernels[:-1], [np.float32(3.7) * kernels[-1][0], *kernels[-1][1:]]])
-    last = [name for name in reference
-            if split_name(name)[1] in (experiment.row.places[-1:] if residual else experiment.row.places[2:])]
+    last = [
+        name
+        for name in reference
+        if split_name(name)[1] in (experiment.row.places[-1:] if residual else experiment.row.places[2:])
+    ]
     assert_shifted(inside, reference, names=last)
 
 
@@ -241,8 +263,9 @@ def test_check_9_the_rectifier_halves_what_is_centred(architecture, geometry):
     experiment, *_, moments = setting(architecture, geometry)
     after = experiment.row.activated_places[0]
     before = experiment.row.places[experiment.row.places.index(after) - 1]
-    np.testing.assert_allclose(moments[f"nu1_abs_signal_{after}"], moments[f"nu1_abs_signal_{before}"] - math.log(2),
-                               rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        moments[f"nu1_abs_signal_{after}"], moments[f"nu1_abs_signal_{before}"] - math.log(2), rtol=0, atol=1e-5
+    )
 
 
 @every_case
@@ -260,6 +283,7 @@ def test_check_10_flipped_kernel(architecture, geometry):
 
 
 # --- 12: bounds ------------------------------------------------------------------------------------------------------
+
 
 @every_case
 def test_check_12_bounds(architecture, geometry):

@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 from moments_dnns.convergence import Convergence, Statistics
 
 SEEDED = np.random.default_rng(0)
-SAMPLES = {"nu2_signal_loc1": SEEDED.lognormal(size=(40, 3)), "mu2_signal_loc1": SEEDED.lognormal(size=(40, 3)),
-           "log_mu2_noise_loc1": SEEDED.normal(5.0, 0.2, size=(40, 3))}
+SAMPLES = {
+    "nu2_signal_loc1": SEEDED.lognormal(size=(40, 3)),
+    "mu2_signal_loc1": SEEDED.lognormal(size=(40, 3)),
+    "log_mu2_noise_loc1": SEEDED.normal(5.0, 0.2, size=(40, 3)),
+}
 
 
 def rows(order):

@@ -31,6 +31,7 @@ from moments_dnns.store import open_store
 
 # Kill -9 and Ctrl-C at random instants
 
+
 @pytest.mark.parametrize("last_word", [signal.SIGKILL, signal.SIGINT])
 def test_killed_again_and_again_a_run_loses_nothing(last_word):
     chance, missing = random.Random(0), 3000
@@ -66,6 +67,7 @@ def test_killed_at_any_instant_an_experiment_is_whole(trial):
 
 # A crash, an error, or Ctrl-C at every single step
 
+
 class Crash(BaseException):
     """The process is gone: this step, and all after it, do not happen."""
 
@@ -85,6 +87,7 @@ def failing(monkeypatch, step, error, forever=False):
                 if number == step or (forever and number > step):
                     raise error
             return function(*args, **kwargs)
+
         return call
 
     with monkeypatch.context() as patch:
@@ -147,9 +150,11 @@ def is_between(now, before, after, seen):
 
 
 @pytest.mark.usefixtures("few_arrays")
-@pytest.mark.parametrize("error", [
-    Crash(), OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()],
-    ids=["crash", "full disk", "ctrl-c"])
+@pytest.mark.parametrize(
+    "error",
+    [Crash(), OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()],
+    ids=["crash", "full disk", "ctrl-c"],
+)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_step_may_be_the_last(scenario, error, npy_folder, tmp_path, monkeypatch):
     save_experiment(complete(describe(4, seed=1)), "other")
@@ -161,8 +166,10 @@ def test_every_step_may_be_the_last(scenario, error, npy_folder, tmp_path, monke
         shutil.rmtree(npy_folder)
         shutil.copytree(template, npy_folder)
         seen = []
-        with failing(monkeypatch, step, error, forever=isinstance(error, Crash)) as count, \
-                contextlib.suppress(type(error)):
+        with (
+            failing(monkeypatch, step, error, forever=isinstance(error, Crash)) as count,
+            contextlib.suppress(type(error)),
+        ):
             act(seen)
         now, done = state(), next(count) <= step
         assert is_between(now.pop(target, None), before.get(target), after.get(target), seen)
@@ -177,6 +184,7 @@ def test_every_step_may_be_the_last(scenario, error, npy_folder, tmp_path, monke
 
 
 # Power loss: what the disk must know before the next step
+
 
 @pytest.mark.usefixtures("few_arrays")
 @pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != "delete"])
@@ -225,6 +233,7 @@ def test_nothing_is_committed_before_it_is_on_the_disk(scenario, npy_folder, mon
 
 # A disk that is full in earnest
 
+
 @contextlib.contextmanager
 def files_no_larger_than(num_bytes):
     """Let the kernel refuse to write beyond a size, as a quota does."""
@@ -236,11 +245,16 @@ def files_no_larger_than(num_bytes):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("act", [
-    lambda: finish("demo", describe(4000)), lambda: finish("new", describe(4000)),
-    lambda: finish("demo", describe(4000, seed=1), overwrite=True),
-    lambda: save_experiment(complete(describe(4000)), "new"),
-    lambda: save_experiment(complete(describe(4000)), "demo", overwrite=True)])
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda: finish("demo", describe(4000)),
+        lambda: finish("new", describe(4000)),
+        lambda: finish("demo", describe(4000, seed=1), overwrite=True),
+        lambda: save_experiment(complete(describe(4000)), "new"),
+        lambda: save_experiment(complete(describe(4000)), "demo", overwrite=True),
+    ],
+)
 def test_a_disk_too_small_is_noticed_before_the_run(act, npy_folder):
     before, files_before = finish("demo", describe(4)), files_in(npy_folder)
     with files_no_larger_than(40_000), pytest.raises(OSError, match="too large"):

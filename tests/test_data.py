@@ -52,17 +52,20 @@ def test_label_of_an_array_tells_type_shape_and_content_apart():
     assert dataset_label(array) == load_images(array).label == f"array-{load_images(array).sha256[:12]}"
 
 
-@pytest.mark.parametrize(("dataset", "error", "message"), [
-    ("cifar", ValueError, r"'cifar10', 'mnist', 'photo'.*\.npy or \.npz.*Received: dataset='cifar'"),
-    ("images.png", ValueError, r"ending in \.npy or \.npz"),
-    ("", ValueError, "Received: dataset=''"),
-    (None, TypeError, "Received: dataset=<class 'NoneType'>"),
-    (b"x.npy", TypeError, "bytes"),
-    ([[1, 2], [3, 4]], TypeError, "list"),
-    (np.array([[[object()]]]), TypeError, "dtype"),
-    (np.ones((2, 2, 2), complex), TypeError, "complex"),
-    (np.array([[["a"]]]), TypeError, "dtype"),
-])
+@pytest.mark.parametrize(
+    ("dataset", "error", "message"),
+    [
+        ("cifar", ValueError, r"'cifar10', 'mnist', 'photo'.*\.npy or \.npz.*Received: dataset='cifar'"),
+        ("images.png", ValueError, r"ending in \.npy or \.npz"),
+        ("", ValueError, "Received: dataset=''"),
+        (None, TypeError, "Received: dataset=<class 'NoneType'>"),
+        (b"x.npy", TypeError, "bytes"),
+        ([[1, 2], [3, 4]], TypeError, "list"),
+        (np.array([[[object()]]]), TypeError, "dtype"),
+        (np.ones((2, 2, 2), complex), TypeError, "complex"),
+        (np.array([[["a"]]]), TypeError, "dtype"),
+    ],
+)
 @pytest.mark.parametrize("function", [dataset_label, load_images])
 def test_refuses_what_is_no_data_set(function, dataset, error, message):
     with pytest.raises(error, match=message):
@@ -72,9 +75,14 @@ def test_refuses_what_is_no_data_set(function, dataset, error, message):
 # Loading
 
 
-@given(npst.arrays(
-    st.sampled_from([np.uint8, np.int8, np.uint16, np.int64, np.float16, np.float32, np.float64, ">f4", ">f8", bool]),
-    npst.array_shapes(min_dims=3, max_dims=4, max_side=4)))
+@given(
+    npst.arrays(
+        st.sampled_from(
+            [np.uint8, np.int8, np.uint16, np.int64, np.float16, np.float32, np.float64, ">f4", ">f8", bool]
+        ),
+        npst.array_shapes(min_dims=3, max_dims=4, max_side=4),
+    )
+)
 def test_keeps_every_pixel_of_any_numeric_array_or_says_why_not(array):
     values = array.astype(np.float64).reshape(*array.shape[:3], -1)
     # The only two reasons, given that sizes and types are right.
@@ -100,18 +108,21 @@ def test_images_are_a_read_only_copy_of_the_same_type(dtype):
         images[0] = 0
 
 
-@pytest.mark.parametrize(("array", "message"), [
-    (np.zeros((3, 4), np.uint8), "shape=.3, 4."),
-    (np.zeros((3, 4, 4, 3, 1)), "shape"),
-    (np.zeros((0, 4, 4, 3)), "shape"),
-    (np.zeros((2, 4, 4, 0)), "shape"),
-    (np.full((2, 4, 4), 7, np.uint8), "vary"),
-    (np.broadcast_to([1.0, 2.0], (2, 4, 4, 2)), "vary"),
-    (np.where(random_images() == 7, np.nan, 1.0), "finite"),
-    (np.where(random_images() == 7, -np.inf, 1.0), "finite"),
-    (np.resize([-1.7e308, 1.7e308], (2, 4, 4)), "finite"),
-    (np.resize(np.array([0, 1], np.longdouble) * np.longdouble(10) ** 400, (2, 4, 4)), "finite"),
-])
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((3, 4), np.uint8), "shape=.3, 4."),
+        (np.zeros((3, 4, 4, 3, 1)), "shape"),
+        (np.zeros((0, 4, 4, 3)), "shape"),
+        (np.zeros((2, 4, 4, 0)), "shape"),
+        (np.full((2, 4, 4), 7, np.uint8), "vary"),
+        (np.broadcast_to([1.0, 2.0], (2, 4, 4, 2)), "vary"),
+        (np.where(random_images() == 7, np.nan, 1.0), "finite"),
+        (np.where(random_images() == 7, -np.inf, 1.0), "finite"),
+        (np.resize([-1.7e308, 1.7e308], (2, 4, 4)), "finite"),
+        (np.resize(np.array([0, 1], np.longdouble) * np.longdouble(10) ** 400, (2, 4, 4)), "finite"),
+    ],
+)
 def test_refuses_arrays_that_are_no_images(array, message):
     with pytest.raises(ValueError, match=message):
         load_images(array)
@@ -184,8 +195,10 @@ def test_photo_has_the_statistics_of_images():
 
 
 def test_photo_is_the_same_every_time_and_imports_no_matplotlib():
-    code = ("import sys; from moments_dnns.data import load_images; print(load_images('photo').sha256); "
-            "sys.exit(any(name.partition('.')[0] in ('matplotlib', 'keras') for name in sys.modules))")
+    code = (
+        "import sys; from moments_dnns.data import load_images; print(load_images('photo').sha256); "
+        "sys.exit(any(name.partition('.')[0] in ('matplotlib', 'keras') for name in sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == load_images("photo").sha256
 
@@ -207,8 +220,10 @@ def test_signal_is_standardised_per_channel(dtype, flatten):
     assert batch.num_constant_channels == 0
 
 
-@given(npst.arrays(np.uint8, npst.array_shapes(min_dims=4, max_dims=4, max_side=4),
-                   elements=st.integers(0, 3)), st.booleans())
+@given(
+    npst.arrays(np.uint8, npst.array_shapes(min_dims=4, max_dims=4, max_side=4), elements=st.integers(0, 3)),
+    st.booleans(),
+)
 def test_constant_channels_are_zero_and_counted(array, flatten):
     rows = array.reshape(len(array), -1) if flatten else array.reshape(-1, array.shape[-1])
     constant = (rows == rows[0]).all(axis=0)
@@ -224,8 +239,9 @@ def test_constant_channels_are_zero_and_counted(array, flatten):
     np.testing.assert_allclose(np.square(signal[:, ~constant]).mean(axis=0), 1, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("level", "scale"), [
-    (1e8, 1), (0, 1e-300), (0, 5e-324), (0, 1e305), (-3e9, 1), (2**60, 2**10)])
+@pytest.mark.parametrize(
+    ("level", "scale"), [(1e8, 1), (0, 1e-300), (0, 5e-324), (0, 1e305), (-3e9, 1), (2**60, 2**10)]
+)
 def test_level_and_scale_of_float64_images_cost_no_digits(level, scale):
     array = random_images().astype(np.float64)
     same, moved = batch_of(array, flatten=True), batch_of(array * scale + level, flatten=True)
@@ -240,11 +256,14 @@ def test_a_constant_that_is_no_binary_fraction_is_exactly_zero():
     assert not batch.signal[..., 1].any()
 
 
-@pytest.mark.parametrize(("array", "batch_size", "flatten"), [
-    (np.tile(random_images((1, 4, 4, 3)), (5, 1, 1, 1)), 5, True),
-    (random_images(), 1, True),
-    (np.stack([np.zeros((4, 4, 3))] * 9 + [np.ones((4, 4, 3))]), 1, False),
-])
+@pytest.mark.parametrize(
+    ("array", "batch_size", "flatten"),
+    [
+        (np.tile(random_images((1, 4, 4, 3)), (5, 1, 1, 1)), 5, True),
+        (random_images(), 1, True),
+        (np.stack([np.zeros((4, 4, 3))] * 9 + [np.ones((4, 4, 3))]), 1, False),
+    ],
+)
 def test_refuses_a_batch_without_any_variation(array, batch_size, flatten):
     with pytest.raises(ValueError, match=f"no signal.*batch_size={batch_size}, flatten={flatten}"):
         batch_of(array, batch_size, flatten=flatten)

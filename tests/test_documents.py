@@ -34,9 +34,20 @@ def test_options_of_the_readme_are_those_of_the_code():
     assert shown[1] == option_table(), f"expected\n{option_table()}"
 
 
-@pytest.mark.parametrize("name", [
-    *ARCHITECTURES, *MOMENTS, *(f"plot_{name}" for name in FIGURES), "load_experiment", "save_experiment",
-    "prune_experiment", "merge_experiments", "list_experiments", "delete_experiment"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *ARCHITECTURES,
+        *MOMENTS,
+        *(f"plot_{name}" for name in FIGURES),
+        "load_experiment",
+        "save_experiment",
+        "prune_experiment",
+        "merge_experiments",
+        "list_experiments",
+        "delete_experiment",
+    ],
+)
 def test_the_readme_names_what_there_is(name):
     assert f"`{name}" in README
 

@@ -15,8 +15,18 @@ from moments_dnns import load_experiment, run_experiment
 from moments_dnns.execution import NUM_RETRIES, WorkerPool, submit_all, visible_gpus, worker_pool
 from moments_dnns.realizations import Chunk
 
-SETTINGS = {"architecture": "bn_ff", "total_depth": 4, "kernel_size": 1, "num_channels": 8, "batch_size": 4,
-            "num_realizations": 12, "num_computations": 2, "dataset": "photo", "verbose": False, "chunk_size": 3}
+SETTINGS = {
+    "architecture": "bn_ff",
+    "total_depth": 4,
+    "kernel_size": 1,
+    "num_channels": 8,
+    "batch_size": 4,
+    "num_realizations": 12,
+    "num_computations": 2,
+    "dataset": "photo",
+    "verbose": False,
+    "chunk_size": 3,
+}
 CHUNKS = [(0, 1), (2, 3), (4,)]
 
 
@@ -123,8 +133,11 @@ def test_a_chunk_that_fails_again_and_again_ends_the_run():
             raise OSError("no such machine")
         return chunk_of(realizations)
 
-    with ThreadPoolExecutor(1) as executor, pytest.warns(RuntimeWarning, match="no such machine"), \
-            pytest.raises(RuntimeError, match=r"failed 3 times.*Received: realizations=\[2, 3\]"):
+    with (
+        ThreadPoolExecutor(1) as executor,
+        pytest.warns(RuntimeWarning, match="no such machine"),
+        pytest.raises(RuntimeError, match=r"failed 3 times.*Received: realizations=\[2, 3\]"),
+    ):
         list(submit_all(executor, fail, CHUNKS))
     assert tries.count((2, 3)) == NUM_RETRIES + 1
 
@@ -144,8 +157,10 @@ def test_a_chunk_that_fails_once_is_tried_again():
 
 
 def test_an_executor_that_breaks_ends_the_run_and_keeps_what_was_finished(tmp_path):
-    with ProcessPoolExecutor(1, get_context("spawn")) as executor, \
-            pytest.raises(RuntimeError, match="same call continues it"):
+    with (
+        ProcessPoolExecutor(1, get_context("spawn")) as executor,
+        pytest.raises(RuntimeError, match="same call continues it"),
+    ):
         list(submit_all(executor, partial(die_once, tmp_path, chunk_of), [(2,), (3,)]))
 
 
@@ -195,8 +210,12 @@ def slow_environment(seconds):
 
 def test_dask_gives_the_numbers_of_a_serial_run_though_a_worker_is_killed(serial):
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
-                                  silence_logs=50) as cluster, distributed.Client(cluster) as client:
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
         killed = []
 
         def kill_one():

@@ -15,10 +15,28 @@ from moments_dnns.moments import stored_name
 KEPT = {
     "vanilla_histo": {"nu2_signal_loc3", "mu2_noise_loc3", "depth"},
     "vanilla": {"chi_loc1", "chi_loc3", "reff_signal_loc3", "depth"},
-    "bn_ff": {"chi_loc1", "chi_loc3", "chi_loc4", "reff_signal_loc4", "reff_noise_loc4", "mu4_signal_loc3",
-              "nu1_abs_signal_loc3", "depth"},
-    "bn_res": {"chi_loc1", "chi_loc2", "chi_loc4", "chi_loc5", "reff_signal_loc3", "reff_noise_loc3",
-               "mu4_signal_loc2", "nu1_abs_signal_loc2", "res_depth", "depth"},
+    "bn_ff": {
+        "chi_loc1",
+        "chi_loc3",
+        "chi_loc4",
+        "reff_signal_loc4",
+        "reff_noise_loc4",
+        "mu4_signal_loc3",
+        "nu1_abs_signal_loc3",
+        "depth",
+    },
+    "bn_res": {
+        "chi_loc1",
+        "chi_loc2",
+        "chi_loc4",
+        "chi_loc5",
+        "reff_signal_loc3",
+        "reff_noise_loc3",
+        "mu4_signal_loc2",
+        "nu1_abs_signal_loc2",
+        "res_depth",
+        "depth",
+    },
 }
 each_figure = pytest.mark.parametrize("type_plot", FIGURES)
 
@@ -56,8 +74,7 @@ def test_pruned_plain_and_raw_arrays_read_the_same(type_plot):
         plain[name.removeprefix("log_")] = np.exp(array) if name.startswith("log_") else array
         if name.startswith("log_chi"):
             place = name.removeprefix("log_chi_")
-            raw |= {f"mu2_signal_{place}": np.full_like(array, 0.3),
-                    f"log_mu2_noise_{place}": 2 * array + np.log(0.3)}
+            raw |= {f"mu2_signal_{place}": np.full_like(array, 0.3), f"log_mu2_noise_{place}": 2 * array + np.log(0.3)}
         else:
             raw[name] = array
     for moments in (plain, raw, MappingProxyType(pruned)):
@@ -123,21 +140,24 @@ def test_missing_arrays_are_named():
         read("vanilla", {})
 
 
-@pytest.mark.parametrize(("change", "error", "message"), [
-    ({"log_chi_loc3": np.ones((20, 99))}, ValueError, r"log_chi_loc3 must have shape \(20, 100\)"),
-    ({"reff_signal_loc3": np.ones((19, 100))}, ValueError, r"reff_signal_loc3 must have shape \(20, 100\)"),
-    ({"reff_signal_loc3": np.ones(100)}, ValueError, r"reff_signal_loc3 must have shape \(20, 100\)"),
-    ({"log_chi_loc1": np.ones(100)}, ValueError, r"log_chi_loc1 must have shape \(num_realizations, num_c"),
-    ({"log_chi_loc1": np.ones((0, 100))}, ValueError, "log_chi_loc1 must have shape"),
-    ({"log_chi_loc1": np.ones((20, 100), complex)}, TypeError, "log_chi_loc1 must be an array of real numbers"),
-    ({"log_chi_loc1": np.full((20, 100), "1")}, TypeError, "log_chi_loc1 must be an array of real numbers"),
-    ({"depth": np.arange(1, 100)}, ValueError, "depth must hold 100 increasing positive numbers"),
-    ({"depth": np.arange(100)}, ValueError, "depth must hold 100 increasing positive numbers"),
-    ({"depth": np.arange(100, 0, -1)}, ValueError, "depth must hold 100 increasing positive numbers"),
-    ({"depth": np.full(100, np.nan)}, ValueError, "depth must hold 100 increasing positive numbers"),
-    ({"depth": 3}, ValueError, "depth must hold 100 increasing positive numbers"),
-    ({"depth": ["1"] * 100}, TypeError, "depth must be an array of real numbers"),
-])
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"log_chi_loc3": np.ones((20, 99))}, ValueError, r"log_chi_loc3 must have shape \(20, 100\)"),
+        ({"reff_signal_loc3": np.ones((19, 100))}, ValueError, r"reff_signal_loc3 must have shape \(20, 100\)"),
+        ({"reff_signal_loc3": np.ones(100)}, ValueError, r"reff_signal_loc3 must have shape \(20, 100\)"),
+        ({"log_chi_loc1": np.ones(100)}, ValueError, r"log_chi_loc1 must have shape \(num_realizations, num_c"),
+        ({"log_chi_loc1": np.ones((0, 100))}, ValueError, "log_chi_loc1 must have shape"),
+        ({"log_chi_loc1": np.ones((20, 100), complex)}, TypeError, "log_chi_loc1 must be an array of real numbers"),
+        ({"log_chi_loc1": np.full((20, 100), "1")}, TypeError, "log_chi_loc1 must be an array of real numbers"),
+        ({"depth": np.arange(1, 100)}, ValueError, "depth must hold 100 increasing positive numbers"),
+        ({"depth": np.arange(100)}, ValueError, "depth must hold 100 increasing positive numbers"),
+        ({"depth": np.arange(100, 0, -1)}, ValueError, "depth must hold 100 increasing positive numbers"),
+        ({"depth": np.full(100, np.nan)}, ValueError, "depth must hold 100 increasing positive numbers"),
+        ({"depth": 3}, ValueError, "depth must hold 100 increasing positive numbers"),
+        ({"depth": ["1"] * 100}, TypeError, "depth must be an array of real numbers"),
+    ],
+)
 def test_arrays_that_do_not_fit(change, error, message):
     with pytest.raises(error, match=message + ".* Received: "):
         read("vanilla", arrays("vanilla") | change)

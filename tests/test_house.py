@@ -33,12 +33,12 @@ IN_A_FUNCTION = {"keras": {"data", "realizations", "simulation"}, "pandas": {"la
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
 
 
-
 def parsed(path):
     """Return the syntax tree of a module, without what only type checkers see."""
     tree = ast.parse(path.read_text())
-    tree.body = [node for node in tree.body
-                 if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")]
+    tree.body = [
+        node for node in tree.body if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    ]
     return tree
 
 
@@ -119,22 +119,27 @@ def test_everything_without_an_underscore_has_a_docstring(module):
     assert ast.get_docstring(ALL[module])
     classes = [node for node in ast.walk(ALL[module]) if isinstance(node, ast.ClassDef)]
     nested = {inner for function in functions(ALL[module]) for inner in functions(function) if inner is not function}
-    bare = [node.name for node in classes + functions(ALL[module])
-            if not node.name.startswith("_") and node not in nested and not ast.get_docstring(node)]
+    bare = [
+        node.name
+        for node in classes + functions(ALL[module])
+        if not node.name.startswith("_") and node not in nested and not ast.get_docstring(node)
+    ]
     assert not bare
 
 
 def run_python(code, folder):
     """Run code in a fresh interpreter, away from the checkout, with no warning allowed."""
     path = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", path + code], capture_output=True, text=True,
-                          check=False, cwd=folder)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", path + code], capture_output=True, text=True, check=False, cwd=folder
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_importing_the_package_changes_nothing(tmp_path):
-    run_python("""
+    run_python(
+        """
 import logging, os, random, warnings
 import numpy as np
 
@@ -149,25 +154,38 @@ dir(moments_dnns)
 heavy = {name.partition(".")[0] for name in sys.modules} & {"keras", "tensorflow", "jax", "torch", "matplotlib"}
 assert not heavy, heavy
 assert world() == before
-""", tmp_path)
+""",
+        tmp_path,
+    )
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("names", "absent"), [
-    ("Experiment, Moments, load_experiment, prune_experiment, merge_experiments, list_experiments, delete_experiment",
-     {"keras", "tensorflow", "jax", "torch", "matplotlib"}),
-    ("plot_vanilla_histo, plot_vanilla, plot_bn_ff, plot_bn_res", {"keras", "tensorflow", "jax", "torch", "pyplot"}),
-    ("run_experiment", {"keras", "tensorflow", "jax", "torch", "matplotlib"}),
-])
+@pytest.mark.parametrize(
+    ("names", "absent"),
+    [
+        (
+            "Experiment, Moments, load_experiment, prune_experiment, merge_experiments, list_experiments, "
+            "delete_experiment",
+            {"keras", "tensorflow", "jax", "torch", "matplotlib"},
+        ),
+        (
+            "plot_vanilla_histo, plot_vanilla, plot_bn_ff, plot_bn_res",
+            {"keras", "tensorflow", "jax", "torch", "pyplot"},
+        ),
+        ("run_experiment", {"keras", "tensorflow", "jax", "torch", "matplotlib"}),
+    ],
+)
 def test_what_is_imported_brings_only_what_it_needs(names, absent, tmp_path):
     code = f"from moments_dnns import {names}\nprint(*(part for name in sys.modules for part in name.split('.')[:2]))"
     assert not absent & set(run_python(code, tmp_path).split())
 
 
 def test_only_the_package_is_installed(tmp_path):
-    code = ("import importlib.util as util\nsys.path.pop(0)\n"
-            "print(*(name for name in ('plots', 'tests', 'run_experiment', 'manage_experiments', 'demo', 'conftest') "
-            "if util.find_spec(name)))")
+    code = (
+        "import importlib.util as util\nsys.path.pop(0)\n"
+        "print(*(name for name in ('plots', 'tests', 'run_experiment', 'manage_experiments', 'demo', 'conftest') "
+        "if util.find_spec(name)))"
+    )
     assert not run_python(code, tmp_path).split()
     try:
         distribution = importlib.metadata.distribution("moments_dnns")

@@ -34,12 +34,26 @@ def assert_states_close(actual, expected, tolerance_signal=1e-5, tolerance_noise
 # --- convolution ---------------------------------------------------------------------------------------------------
 
 # (kernel_size, strides, (height, width)): even and odd kernels, as large as the image, strides on even and odd sides.
-SHAPES = [(1, 1, (5, 5)), (1, 2, (5, 4)), (2, 1, (5, 4)), (2, 2, (4, 5)), (3, 1, (5, 4)), (3, 2, (5, 5)),
-          (3, 2, (6, 4)), (3, 1, (3, 3)), (4, 1, (4, 4)), (4, 3, (4, 7)), (5, 1, (5, 5)), (5, 2, (6, 5))]
+SHAPES = [
+    (1, 1, (5, 5)),
+    (1, 2, (5, 4)),
+    (2, 1, (5, 4)),
+    (2, 2, (4, 5)),
+    (3, 1, (5, 4)),
+    (3, 2, (5, 5)),
+    (3, 2, (6, 4)),
+    (3, 1, (3, 3)),
+    (4, 1, (4, 4)),
+    (4, 3, (4, 7)),
+    (5, 1, (5, 5)),
+    (5, 2, (6, 5)),
+]
 
 
-@pytest.mark.parametrize(("kernel_size", "strides", "sides", "boundary"), [
-    (*shape, boundary) for shape in SHAPES for boundary in BOUNDARIES if boundary != "symmetric" or shape[0] % 2])
+@pytest.mark.parametrize(
+    ("kernel_size", "strides", "sides", "boundary"),
+    [(*shape, boundary) for shape in SHAPES for boundary in BOUNDARIES if boundary != "symmetric" or shape[0] % 2],
+)
 def test_convolution(kernel_size, strides, sides, boundary):
     state = random_state((2, *sides, 3), 1.5, -2.5)
     kernel = generator.normal(size=(kernel_size, kernel_size, 3, 4)).astype("float32")
@@ -92,14 +106,21 @@ def test_a_seed_draws_what_draw_kernel_says():
     assert_states_close(drawn, true(passed), 1e-6, 1e-6)
 
 
-@pytest.mark.parametrize(("arguments", "error", "expected"), [
-    (dict(kernel_size=2, boundary="symmetric"), ValueError, "odd kernel_size. Received: kernel_size=2"),
-    (dict(kernel_size=0), ValueError, "kernel_size must be an integer of at least 1. Received: kernel_size=0"),
-    (dict(kernel_size=3.0), TypeError, "kernel_size must be an integer of at least 1. Received: kernel_size=3.0"),
-    (dict(kernel_size=3, strides=0), ValueError, "strides must be .* Received: strides=0"),
-    (dict(kernel_size=3, boundary="reflect"), ValueError, "'symmetric', 'zero_padding'. Received: boundary='reflect'"),
-    (dict(kernel_size=3, gain=-1), ValueError, "gain must be .* Received: gain=-1"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "error", "expected"),
+    [
+        (dict(kernel_size=2, boundary="symmetric"), ValueError, "odd kernel_size. Received: kernel_size=2"),
+        (dict(kernel_size=0), ValueError, "kernel_size must be an integer of at least 1. Received: kernel_size=0"),
+        (dict(kernel_size=3.0), TypeError, "kernel_size must be an integer of at least 1. Received: kernel_size=3.0"),
+        (dict(kernel_size=3, strides=0), ValueError, "strides must be .* Received: strides=0"),
+        (
+            dict(kernel_size=3, boundary="reflect"),
+            ValueError,
+            "'symmetric', 'zero_padding'. Received: boundary='reflect'",
+        ),
+        (dict(kernel_size=3, gain=-1), ValueError, "gain must be .* Received: gain=-1"),
+    ],
+)
 def test_refused_convolutions(arguments, error, expected):
     with pytest.raises(error, match=expected):
         Convolution(4, **arguments)
@@ -119,6 +140,7 @@ def test_either_a_seed_or_a_kernel():
 
 
 # --- batch normalization -------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("epsilon", [0.0, 1e-30, 1e-3, 10.0, 1e30])
 @pytest.mark.parametrize("log_signal", [-200.0, -30.0, 0.0, 30.0, 200.0])
@@ -164,6 +186,7 @@ def test_refused_epsilons(epsilon, error):
 
 # --- activation, addition, scales ----------------------------------------------------------------------------------
 
+
 def test_relu():
     state = random_state(log_signal=3.0, log_noise=-4.0)
     assert_states_close(ReLU()(state), oracle.relu(true(state)), 1e-6, 1e-6)
@@ -176,11 +199,15 @@ def test_relu_has_no_slope_at_zero():
     np.testing.assert_array_equal(np.ravel(state.noise), [0, 0, 0, 7, 7])
 
 
-@pytest.mark.parametrize("logs", [(0.0, 0.0, 0.0, 0.0), (3.0, -5.0, -1.0, 2.0), (200.0, 199.0, -200.0, -199.0),
-                                  (200.0, -200.0, -200.0, 200.0)])
+@pytest.mark.parametrize(
+    "logs",
+    [(0.0, 0.0, 0.0, 0.0), (3.0, -5.0, -1.0, 2.0), (200.0, 199.0, -200.0, -199.0), (200.0, -200.0, -200.0, 200.0)],
+)
 def test_add(logs):
-    one, other = random_state(log_signal=logs[0], log_noise=logs[1]), random_state(log_signal=logs[2],
-                                                                                   log_noise=logs[3])
+    one, other = (
+        random_state(log_signal=logs[0], log_noise=logs[1]),
+        random_state(log_signal=logs[2], log_noise=logs[3]),
+    )
     total = Add()([one, other])
     assert all(np.isfinite(x).all() for x in map(np.asarray, total))
     assert_states_close(total, oracle.add(true(one), true(other)))
@@ -221,11 +248,33 @@ def test_initial_state_without_noise():
 
 # --- Keras ---------------------------------------------------------------------------------------------------------
 
-EXPERIMENT = Experiment("bn_res", 4, 3, 5, 2, 1, boundary="symmetric", epsilon=0.25, res_depth=3, num_computations=2,
-                        compute_reff_noise=False)
-LAYERS = {type(layer).__name__: layer for layer in [
-    InitialState(), Convolution(4, 3, 2, "zero_padding", 1.5), BatchNormalization(0.25), ReLU(), Add(), Rescaling(),
-    LogMoments(["mu4_signal", "log_mu2_noise", "reff_noise"]), Block(EXPERIMENT), Propagation(EXPERIMENT)]}
+EXPERIMENT = Experiment(
+    "bn_res",
+    4,
+    3,
+    5,
+    2,
+    1,
+    boundary="symmetric",
+    epsilon=0.25,
+    res_depth=3,
+    num_computations=2,
+    compute_reff_noise=False,
+)
+LAYERS = {
+    type(layer).__name__: layer
+    for layer in [
+        InitialState(),
+        Convolution(4, 3, 2, "zero_padding", 1.5),
+        BatchNormalization(0.25),
+        ReLU(),
+        Add(),
+        Rescaling(),
+        LogMoments(["mu4_signal", "log_mu2_noise", "reff_noise"]),
+        Block(EXPERIMENT),
+        Propagation(EXPERIMENT),
+    ]
+}
 
 # How a layer is called with the state of a hand-written model, where that is not `layer(state)`.
 CALLS = {
@@ -236,7 +285,8 @@ CALLS = {
 }
 saving = pytest.mark.filterwarnings(
     # Keras on JAX, with NumPy 2, in load_model itself.
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
 
 
 def hand_written_model(layer):
@@ -256,8 +306,10 @@ def test_in_a_model_written_by_hand(name, tmp_path):
     assert name in "".join(lines)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    inputs = [*np.random.default_rng(1).normal(size=(2, 4, 6, 6, 5)).astype("float32"),
-              np.arange(8, dtype="int32").reshape(4, 2)]
+    inputs = [
+        *np.random.default_rng(1).normal(size=(2, 4, 6, 6, 5)).astype("float32"),
+        np.arange(8, dtype="int32").reshape(4, 2),
+    ]
     outputs = model(inputs)
     assert any(np.any(np.asarray(output)) for output in outputs)
     for output, again in zip(outputs, loaded(inputs), strict=True):
@@ -276,7 +328,8 @@ def test_one_hand_written_model_serves_every_batch_size():
         start = oracle.batch_norm(oracle.convolution(inputs, kernels[0], strides=2), 0.0)
         expected = oracle.moments(oracle.add(start, oracle.convolution(oracle.relu(start), kernels[1])))
         np.testing.assert_allclose(
-            model.predict_on_batch(inputs), [np.log(expected["mu4_signal"]), expected["log_mu2_noise"]], atol=1e-5)
+            model.predict_on_batch(inputs), [np.log(expected["mu4_signal"]), expected["log_mu2_noise"]], atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -289,8 +342,10 @@ def test_configuration(name):
 
 
 def test_configurations_hold_every_argument():
-    assert LAYERS["Convolution"].get_config().items() >= {
-        "num_channels": 4, "kernel_size": 3, "strides": 2, "boundary": "zero_padding", "gain": 1.5}.items()
+    assert (
+        LAYERS["Convolution"].get_config().items()
+        >= {"num_channels": 4, "kernel_size": 3, "strides": 2, "boundary": "zero_padding", "gain": 1.5}.items()
+    )
     assert LAYERS["BatchNormalization"].get_config()["epsilon"] == 0.25
     assert list(LAYERS["LogMoments"].get_config()["moments"]) == ["mu4_signal", "log_mu2_noise", "reff_noise"]
     assert Experiment(**LAYERS["Block"].get_config()["experiment"]) == EXPERIMENT

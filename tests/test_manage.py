@@ -32,12 +32,20 @@ def test_list_shows_what_there_is(capsys, npy_folder):
     assert main(["list"]) == 0
     header, *table = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
     assert [word for word in header if word] == [
-        "name", "architecture", "depth", "width", "realizations", "pruned for", "size"]
+        "name",
+        "architecture",
+        "depth",
+        "width",
+        "realizations",
+        "pruned for",
+        "size",
+    ]
     shown = [[cell.strip() for cell in row if cell] for row in table]
     assert [row[:6] for row in shown] == [
         ["seed0", "bn_ff", "4", "16", "6 of 6", "bn_ff"],
         ["seed1", "bn_ff", "4", "16", "6 of 6", "-"],
-        ["unfinished", "vanilla", "4", "16", "2 of 10", "-"]]
+        ["unfinished", "vanilla", "4", "16", "2 of 10", "-"],
+    ]
     size = sum(path.stat().st_size for path in (npy_folder / "seed1").iterdir())
     assert shown[1][6] == f"{size / 1000:.4g} kB"
 
@@ -85,11 +93,19 @@ def test_delete(capsys):
 
 
 @pytest.mark.usefixtures("experiments")
-@pytest.mark.parametrize("arguments", [
-    ["delete", "seed2"], ["delete", "../seed0"], ["prune", "vanilla", "seed0"], ["prune", "bn_ff", "seed2"],
-    ["merge", "seed0", "unfinished", "--name_merged", "both"], ["merge", "seed0", "--name_merged", "both"],
-    ["merge", "seed0", "seed1", "--name_merged", "unfinished"], ["merge", "seed0", "seed0", "--name_merged", "both"],
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["delete", "seed2"],
+        ["delete", "../seed0"],
+        ["prune", "vanilla", "seed0"],
+        ["prune", "bn_ff", "seed2"],
+        ["merge", "seed0", "unfinished", "--name_merged", "both"],
+        ["merge", "seed0", "--name_merged", "both"],
+        ["merge", "seed0", "seed1", "--name_merged", "unfinished"],
+        ["merge", "seed0", "seed0", "--name_merged", "both"],
+    ],
+)
 def test_errors_are_told_in_one_line(arguments, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(arguments)
@@ -103,11 +119,21 @@ def test_errors_are_told_in_one_line(arguments, capsys):
 
 
 @pytest.mark.usefixtures("experiments")
-@pytest.mark.parametrize("arguments", [
-    [], ["destroy", "seed0"], ["delete"], ["delete", "seed0", "seed1"], ["prune", "no_figure", "seed0"],
-    ["prune", "seed0", "bn_ff"], ["merge", "seed0", "seed1"], ["merge", "seed0", "seed1", "--name", "both"],
-    ["delete", "seed0", "--force"], ["list", "seed0"],
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["destroy", "seed0"],
+        ["delete"],
+        ["delete", "seed0", "seed1"],
+        ["prune", "no_figure", "seed0"],
+        ["prune", "seed0", "bn_ff"],
+        ["merge", "seed0", "seed1"],
+        ["merge", "seed0", "seed1", "--name", "both"],
+        ["delete", "seed0", "--force"],
+        ["list", "seed0"],
+    ],
+)
 def test_a_misspelt_command_stops_before_anything_is_done(arguments, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(arguments)

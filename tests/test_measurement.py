@@ -80,8 +80,11 @@ def test_effective_rank_counts_every_axis_but_the_last_as_points():
     assert rank_of(features) == pytest.approx(rank_of(features.reshape(60, 7)), rel=1e-6)
 
 
-@pytest.mark.parametrize("features", [np.zeros((5, 3)), np.full((5, 3), 0.1), np.full((300, 64), 1e20),
-                                      np.arange(3.0)[None]], ids=["zero", "constant", "large", "single point"])
+@pytest.mark.parametrize(
+    "features",
+    [np.zeros((5, 3)), np.full((5, 3), 0.1), np.full((300, 64), 1e20), np.arange(3.0)[None]],
+    ids=["zero", "constant", "large", "single point"],
+)
 def test_effective_rank_without_variance_is_zero(features):
     assert rank_of(features.astype("float32")) == 0
 
@@ -95,9 +98,13 @@ def test_effective_rank_of_what_is_not_a_number_is_not_a_number(at, bad):
 
 
 @settings(max_examples=60)
-@given(shape=st.sampled_from([(2, 1), (2, 9), (3, 3), (20, 6), (6, 20)]), seed=st.integers(0, 2**32 - 1),
-       exponents=st.lists(st.integers(-12, 12), min_size=20, max_size=20), scale=st.integers(-15, 15),
-       mean=st.floats(-10, 10))
+@given(
+    shape=st.sampled_from([(2, 1), (2, 9), (3, 3), (20, 6), (6, 20)]),
+    seed=st.integers(0, 2**32 - 1),
+    exponents=st.lists(st.integers(-12, 12), min_size=20, max_size=20),
+    scale=st.integers(-15, 15),
+    mean=st.floats(-10, 10),
+)
 def test_bounds_of_the_effective_rank(shape, seed, exponents, scale, mean):
     points, channels = shape
     features = np.random.default_rng(seed).normal(size=shape) * 2.0 ** np.array(exponents[:channels]) + mean
@@ -146,8 +153,15 @@ def test_moments_of_hand_computed_numbers():
     signal = np.array([[1.0, -2.0], [3.0, -2.0]]).reshape(2, 1, 1, 2)
     noise = np.array([[1.0, 3.0], [1.0, -3.0]]).reshape(2, 1, 1, 2)
     moments = moments_of(make_state(signal, noise, math.log(4), math.log(9)))
-    expected = {"nu1_abs_signal": 2 * 2, "nu2_signal": 4 * 4.5, "mu2_signal": 4 * 0.5, "mu4_signal": 16 * 0.5,
-                "log_mu2_noise": 9 * 5, "reff_signal": 1, "reff_noise": 1}
+    expected = {
+        "nu1_abs_signal": 2 * 2,
+        "nu2_signal": 4 * 4.5,
+        "mu2_signal": 4 * 0.5,
+        "mu4_signal": 16 * 0.5,
+        "log_mu2_noise": 9 * 5,
+        "reff_signal": 1,
+        "reff_noise": 1,
+    }
     assert {name: round(math.exp(moment), 3) for name, moment in moments.items()} == expected
 
 

@@ -40,8 +40,9 @@ def assert_moments_close(names, logarithms, expected, scale=1.0):
         moment = split_name(name)[0]
         relative = not MOMENTS[moment].logarithm
         tolerance = TOLERANCES[moment] * scale
-        assert moments[name] == pytest.approx(value, rel=tolerance if relative else 0,
-                                              abs=0 if relative else tolerance), name
+        assert moments[name] == pytest.approx(
+            value, rel=tolerance if relative else 0, abs=0 if relative else tolerance
+        ), name
 
 
 # --- one block -----------------------------------------------------------------------------------------------------
@@ -70,17 +71,23 @@ def test_one_block_from_a_given_state(architecture, geometry, res_depth, epsilon
 # --- networks ------------------------------------------------------------------------------------------------------
 
 # Each architecture and each geometry at least once: a compilation costs seconds.
-NETWORKS = [("vanilla", "periodic", {}), ("bn_ff", "zero_padding", {}), ("bn_res", "symmetric", {"res_depth": 3}),
-            ("vanilla", "fully_connected", {"total_depth": 6, "num_computations": 2}),
-            ("bn_ff", "fully_connected", {"compute_reff_signal": False}),
-            ("bn_res", "fully_connected", {"total_depth": 4, "num_computations": 2, "compute_reff_noise": False})]
+NETWORKS = [
+    ("vanilla", "periodic", {}),
+    ("bn_ff", "zero_padding", {}),
+    ("bn_res", "symmetric", {"res_depth": 3}),
+    ("vanilla", "fully_connected", {"total_depth": 6, "num_computations": 2}),
+    ("bn_ff", "fully_connected", {"compute_reff_signal": False}),
+    ("bn_res", "fully_connected", {"total_depth": 4, "num_computations": 2, "compute_reff_noise": False}),
+]
 networks = pytest.mark.parametrize(("architecture", "geometry", "changes"), NETWORKS)
-every_layer = pytest.mark.parametrize(("architecture", "geometry", "changes"),
-                                      [row for row in NETWORKS if "total_depth" not in row[2]])
+every_layer = pytest.mark.parametrize(
+    ("architecture", "geometry", "changes"), [row for row in NETWORKS if "total_depth" not in row[2]]
+)
 
 
 def oracle_of_network(experiment, images, noise, seeds):
     """The moments at the measured layers, from the kernels that the seeds draw."""
+
     def draw(seed, input_channels, gain):
         layer = Convolution(experiment.num_channels, experiment.kernel_size, gain=gain)
         return np.asarray(layer.draw_kernel(seed, input_channels))
@@ -90,7 +97,7 @@ def oracle_of_network(experiment, images, noise, seeds):
     per_layer = experiment.convolutions_per_layer
     layers = []
     for index in range(experiment.total_depth):
-        own = seeds[1 + index * per_layer:][:per_layer]
+        own = seeds[1 + index * per_layer :][:per_layer]
         kernels = [draw(seed, experiment.num_channels, 2.0) for seed in own]
         states = oracle.layer(experiment.architecture, state, kernels, experiment.boundary, experiment.epsilon)
         layers.append(oracle.layer_moments(experiment.architecture, states))
@@ -154,9 +161,17 @@ def test_seeds_are_one_for_each_kernel():
 
 
 def test_how_often_moments_are_taken_does_not_change_them():
-    experiments = [make_experiment("bn_res", "fully_connected", total_depth=6, num_computations=number,
-                                   compute_reff_signal=False, compute_reff_noise=False)
-                   for number in (6, 3, 1)]
+    experiments = [
+        make_experiment(
+            "bn_res",
+            "fully_connected",
+            total_depth=6,
+            num_computations=number,
+            compute_reff_signal=False,
+            compute_reff_noise=False,
+        )
+        for number in (6, 3, 1)
+    ]
     every, some, one = (realize(experiment, *draw_inputs(experiments[0])) for experiment in experiments)
     for name, values in every.items():
         np.testing.assert_allclose(some[name], values[1::2], rtol=0, atol=1e-4)
@@ -170,10 +185,20 @@ def test_the_ranks_asked_for_are_the_ranks_taken():
 
 # --- the smallest and the deepest ----------------------------------------------------------------------------------
 
+
 def tiny(architecture, geometry="fully_connected", **changes):
     """An experiment of one layer, without effective ranks by default, and its inputs."""
-    experiment = make_experiment(architecture, geometry, **{
-        "total_depth": 1, "num_computations": 1, "compute_reff_signal": False, "compute_reff_noise": False, **changes})
+    experiment = make_experiment(
+        architecture,
+        geometry,
+        **{
+            "total_depth": 1,
+            "num_computations": 1,
+            "compute_reff_signal": False,
+            "compute_reff_noise": False,
+            **changes,
+        },
+    )
     return experiment, *draw_inputs(experiment)
 
 
@@ -207,8 +232,9 @@ def test_a_batch_of_two_points_normalized_without_epsilon(architecture):
     assert all(np.isfinite(values).all() for values in moments.values())
 
 
-@pytest.mark.parametrize(("architecture", "epsilon"), [("vanilla", 0.0), ("bn_ff", 0.0), ("bn_ff", 1e-3),
-                                                       ("bn_res", 0.0), ("bn_res", 1e-3)])
+@pytest.mark.parametrize(
+    ("architecture", "epsilon"), [("vanilla", 0.0), ("bn_ff", 0.0), ("bn_ff", 1e-3), ("bn_res", 0.0), ("bn_res", 1e-3)]
+)
 def test_images_without_variation(architecture, epsilon):
     """Standardized, they are all zero: there is no signal, but the noise passes wherever it is linear."""
     experiment, images, noise, seeds = tiny(architecture, epsilon=epsilon, total_depth=2, num_computations=2)

@@ -25,24 +25,57 @@ CURVES = {
         ("(b)", False, {r"$r_\mathrm{eff}(\mathbf{x}^l)$": ("reff_signal_loc3",)}),
     ],
     "bn_ff": [
-        ("(a)", False, {r"$\delta_\mathrm{BN}\,\chi^l$": ("chi_loc3", "chi_loc1"),
-                        r"$\delta_\phi\,\chi^l$": ("chi_loc4", "chi_loc3"),
-                        r"$\delta\chi^l$": ("chi_loc4", "chi_loc1")}),
+        (
+            "(a)",
+            False,
+            {
+                r"$\delta_\mathrm{BN}\,\chi^l$": ("chi_loc3", "chi_loc1"),
+                r"$\delta_\phi\,\chi^l$": ("chi_loc4", "chi_loc3"),
+                r"$\delta\chi^l$": ("chi_loc4", "chi_loc1"),
+            },
+        ),
         ("(b)", True, {r"$\chi^l$": ("chi_loc4",)}),
-        ("(c)", True, {r"$r_\mathrm{eff}(\mathrm{d}\mathbf{x}^l)$": ("reff_noise_loc4",),
-                       r"$r_\mathrm{eff}(\mathbf{x}^l)$": ("reff_signal_loc4",)}),
-        ("(d)", True, {r"$\mu_4(\mathbf{z}^l)$": ("mu4_signal_loc3",),
-                       r"$\nu_1(|\mathbf{z}^l|)$": ("nu1_abs_signal_loc3",)}),
+        (
+            "(c)",
+            True,
+            {
+                r"$r_\mathrm{eff}(\mathrm{d}\mathbf{x}^l)$": ("reff_noise_loc4",),
+                r"$r_\mathrm{eff}(\mathbf{x}^l)$": ("reff_signal_loc4",),
+            },
+        ),
+        (
+            "(d)",
+            True,
+            {r"$\mu_4(\mathbf{z}^l)$": ("mu4_signal_loc3",), r"$\nu_1(|\mathbf{z}^l|)$": ("nu1_abs_signal_loc3",)},
+        ),
     ],
     "bn_res": [
-        ("(a)", False, {r"$\delta_\mathrm{BN}\,\chi^{l,1}$": ("chi_loc2", "chi_loc1"),
-                        r"$\delta_\phi\,\chi^{l,1}$": ("chi_loc4", "chi_loc2"),
-                        r"$\delta\chi^{l,1}$": ("chi_loc4", "chi_loc1")}),
+        (
+            "(a)",
+            False,
+            {
+                r"$\delta_\mathrm{BN}\,\chi^{l,1}$": ("chi_loc2", "chi_loc1"),
+                r"$\delta_\phi\,\chi^{l,1}$": ("chi_loc4", "chi_loc2"),
+                r"$\delta\chi^{l,1}$": ("chi_loc4", "chi_loc1"),
+            },
+        ),
         ("(b)", False, {r"$\chi^l$": ("chi_loc5",)}),
-        ("(c)", True, {r"$r_\mathrm{eff}(\mathrm{d}\mathbf{x}^{l,1})$": ("reff_noise_loc3",),
-                       r"$r_\mathrm{eff}(\mathbf{x}^{l,1})$": ("reff_signal_loc3",)}),
-        ("(d)", False, {r"$\mu_4(\mathbf{z}^{l,1})$": ("mu4_signal_loc2",),
-                        r"$\nu_1(|\mathbf{z}^{l,1}|)$": ("nu1_abs_signal_loc2",)}),
+        (
+            "(c)",
+            True,
+            {
+                r"$r_\mathrm{eff}(\mathrm{d}\mathbf{x}^{l,1})$": ("reff_noise_loc3",),
+                r"$r_\mathrm{eff}(\mathbf{x}^{l,1})$": ("reff_signal_loc3",),
+            },
+        ),
+        (
+            "(d)",
+            False,
+            {
+                r"$\mu_4(\mathbf{z}^{l,1})$": ("mu4_signal_loc2",),
+                r"$\nu_1(|\mathbf{z}^{l,1}|)$": ("nu1_abs_signal_loc2",),
+            },
+        ),
     ],
 }
 each_figure = pytest.mark.parametrize("type_plot", FIGURES)
@@ -221,7 +254,7 @@ def test_dead_realizations_leave_the_rest_drawn(type_plot):
     moments = arrays(type_plot)
     for name, array in moments.items():
         if np.ndim(array) == 2:
-            array[3, array.shape[1] // 2:] = -np.inf if name.startswith("log") else 0
+            array[3, array.shape[1] // 2 :] = -np.inf if name.startswith("log") else 0
             array[:, -1] = -np.inf if name.startswith("log") else 0
     with pytest.warns(UserWarning, match=f"{type_plot} leaves out.*20 of 20 realizations, between depths") as caught:
         figure = plot_figure(type_plot, moments)
@@ -236,8 +269,11 @@ def test_dead_realizations_leave_the_rest_drawn(type_plot):
 @each_figure
 def test_a_figure_of_the_dead_says_so(type_plot):
     moments = arrays(type_plot)
-    dead = {name: array * 0 - (np.inf if name.startswith("log") else 0)
-            for name, array in moments.items() if np.ndim(array) == 2}
+    dead = {
+        name: array * 0 - (np.inf if name.startswith("log") else 0)
+        for name, array in moments.items()
+        if np.ndim(array) == 2
+    }
     with pytest.warns(UserWarning, match=f"{type_plot} leaves out"):
         figure = plot_figure(type_plot, moments | dead)
     draw(figure)
@@ -333,6 +369,7 @@ def test_labels_of_ticks():
 @pytest.fixture
 def saved(monkeypatch, tmp_path):
     """An experiment named demo, in a working directory of its own."""
+
     def load_experiment(name):
         if name != "demo":
             raise FileNotFoundError(f"no experiment. Received: name={name!r}")
@@ -343,27 +380,33 @@ def saved(monkeypatch, tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize(("arguments", "path"), [
-    (["bn_ff", "demo"], "figures/demo_bn_ff.png"),
-    (["bn-ff", "demo"], "figures/demo_bn_ff.png"),
-    (["bn_ff", "demo", "--path", "new/x.pdf"], "new/x.pdf"),
-    (["--path=x.svg", "bn_ff", "demo"], "x.svg"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "path"),
+    [
+        (["bn_ff", "demo"], "figures/demo_bn_ff.png"),
+        (["bn-ff", "demo"], "figures/demo_bn_ff.png"),
+        (["bn_ff", "demo", "--path", "new/x.pdf"], "new/x.pdf"),
+        (["--path=x.svg", "bn_ff", "demo"], "x.svg"),
+    ],
+)
 def test_command_line_draws(saved, capsys, arguments, path):
     assert plots.main(arguments) == 0
     assert (saved / path).stat().st_size > 1000
     assert capsys.readouterr().out == f"{path}\n"
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["bn_ff"], "name"),
-    (["bn_f", "demo"], "invalid choice: 'bn_f'"),
-    (["bn_ff", "demo", "--pathh", "x.png"], "--pathh"),
-    (["bn_ff", "demo", "--pat", "x.png"], "--pat"),
-    (["bn_ff", "other"], "no experiment. Received: name='other'"),
-    (["bn_res", "demo"], "bn_res draws"),
-    (["bn_ff", "demo", "--path", "x.doc"], "path must end in"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bn_ff"], "name"),
+        (["bn_f", "demo"], "invalid choice: 'bn_f'"),
+        (["bn_ff", "demo", "--pathh", "x.png"], "--pathh"),
+        (["bn_ff", "demo", "--pat", "x.png"], "--pat"),
+        (["bn_ff", "other"], "no experiment. Received: name='other'"),
+        (["bn_res", "demo"], "bn_res draws"),
+        (["bn_ff", "demo", "--path", "x.doc"], "path must end in"),
+    ],
+)
 def test_command_line_stops(saved, capsys, arguments, message):
     with pytest.raises(SystemExit) as stop:
         plots.main(arguments)
@@ -383,4 +426,8 @@ def test_help_explains_every_parameter(capsys):
 
 def test_door_gives_the_functions():
     assert [getattr(plots, name) for name in plots.__all__ if name != "main"] == [
-        plotting.plot_bn_ff, plotting.plot_bn_res, plotting.plot_vanilla, plotting.plot_vanilla_histo]
+        plotting.plot_bn_ff,
+        plotting.plot_bn_res,
+        plotting.plot_vanilla,
+        plotting.plot_vanilla_histo,
+    ]

@@ -30,17 +30,45 @@ from moments_dnns.results import (
 )
 
 HOSTILE_NAMES = [
-    "", ".", "..", "...", "../x", "x/../y", "/tmp/x", "a/b", "a\\b", "a.b", ".hidden", "-x", "x\n", "x\0", "a b", "é",
-    "con", "NUL", "Com1", "lpt9", "x" * 101, "~", "$HOME", "*", "x:y", "experiment.json",
+    "",
+    ".",
+    "..",
+    "...",
+    "../x",
+    "x/../y",
+    "/tmp/x",
+    "a/b",
+    "a\\b",
+    "a.b",
+    ".hidden",
+    "-x",
+    "x\n",
+    "x\0",
+    "a b",
+    "é",
+    "con",
+    "NUL",
+    "Com1",
+    "lpt9",
+    "x" * 101,
+    "~",
+    "$HOME",
+    "*",
+    "x:y",
+    "experiment.json",
 ]
 BY_NAME = [
-    load_experiment, delete_experiment, lambda name: prune_experiment("bn_ff", name),
+    load_experiment,
+    delete_experiment,
+    lambda name: prune_experiment("bn_ff", name),
     lambda name: save_experiment(complete(describe()), name),
-    lambda name: merge_experiments([name, name], "merged"), lambda name: next(run(name, describe())),
+    lambda name: merge_experiments([name, name], "merged"),
+    lambda name: next(run(name, describe())),
 ]
 
 
 # Moments
+
 
 def test_moments_are_a_mapping_of_what_is_stored():
     experiment = describe()
@@ -88,13 +116,16 @@ def test_moments_are_equal_where_all_of_them_is():
     assert moments != dict(moments)
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"nu2_signal_loc1": np.ones((6, 3))}, "shape"),
-    ({"nu2_signal_loc1": np.ones((5, 2))}, "shape"),
-    ({"nu2_signal_loc1": np.float64(1)}, "shape"),
-    ({"depth": np.array([1, 2])}, "depth must agree"),
-    ({"depth": np.array([2, 4]), "res_depth": np.array(3)}, "res_depth must agree"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"nu2_signal_loc1": np.ones((6, 3))}, "shape"),
+        ({"nu2_signal_loc1": np.ones((5, 2))}, "shape"),
+        ({"nu2_signal_loc1": np.float64(1)}, "shape"),
+        ({"depth": np.array([1, 2])}, "depth must agree"),
+        ({"depth": np.array([2, 4]), "res_depth": np.array(3)}, "res_depth must agree"),
+    ],
+)
 def test_moments_refuse_arrays_that_do_not_fit(change, message):
     with pytest.raises(ValueError, match=rf"{message}.*Received"):
         Moments({**rows(describe(), range(6)), **change}, describe())
@@ -148,6 +179,7 @@ def test_labelled_forms_say_what_they_need(method, library, monkeypatch):
 
 # Save, load, list
 
+
 @pytest.mark.parametrize("architecture", ["vanilla", "bn_ff", "bn_res"])
 def test_what_is_saved_is_loaded(architecture, npy_folder):
     saved = complete(describe(architecture=architecture), {"device": "CPU"})
@@ -190,12 +222,15 @@ def test_saving_leaves_arrays_made_elsewhere_alone(npy_folder):
     assert np.load(npy_folder / "demo" / "nu2_signal_loc3.npy").tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize(("moments", "error"), [
-    ({"nu2_signal_loc1": np.ones((6, 2))}, TypeError),
-    (Moments({}, describe()), ValueError),
-    (Moments({"../evil": np.ones((6, 2))}, describe()), ValueError),
-    (Moments({"weights_loc1": np.ones((6, 2))}, describe()), ValueError),
-])
+@pytest.mark.parametrize(
+    ("moments", "error"),
+    [
+        ({"nu2_signal_loc1": np.ones((6, 2))}, TypeError),
+        (Moments({}, describe()), ValueError),
+        (Moments({"../evil": np.ones((6, 2))}, describe()), ValueError),
+        (Moments({"weights_loc1": np.ones((6, 2))}, describe()), ValueError),
+    ],
+)
 def test_saving_refuses_what_is_not_a_result(moments, error, npy_folder):
     with pytest.raises(error, match="Received"):
         save_experiment(moments, "demo")
@@ -238,15 +273,24 @@ def test_the_nearest_npy_folder_is_used(tmp_path, monkeypatch):
 
 def test_loading_needs_no_backend(npy_folder):
     save_experiment(complete(describe()), "demo")
-    code = ("import sys; from moments_dnns.results import *; from moments_dnns.store import open_store\n"
-            "load_experiment('demo')['chi_loc4']; prune_experiment('bn_ff', 'demo'); load_experiment('demo')\n"
-            "print(*sys.modules)")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                          cwd=Path(__file__).parents[1], env={**os.environ, "MOMENTS_DNNS_NPY": str(npy_folder)})
+    code = (
+        "import sys; from moments_dnns.results import *; from moments_dnns.store import open_store\n"
+        "load_experiment('demo')['chi_loc4']; prune_experiment('bn_ff', 'demo'); load_experiment('demo')\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "MOMENTS_DNNS_NPY": str(npy_folder)},
+    )
     assert not {"keras", "tensorflow", "jax", "torch", "matplotlib", "xarray", "pandas"} & set(done.stdout.split())
 
 
 # Prune, merge, delete
+
 
 @pytest.mark.parametrize("architecture", ["vanilla", "bn_ff", "bn_res"])
 def test_pruning_keeps_what_the_figure_draws(architecture, npy_folder):
@@ -272,11 +316,14 @@ def test_pruning_keeps_the_realizations_of_an_unfinished_run():
     assert is_genuine(load_experiment("demo"))
 
 
-@pytest.mark.parametrize(("type_plot", "parameters", "message"), [
-    ("bn_res", {}, "reff_signal_loc3"),
-    ("bn_ff", {"compute_reff_signal": False}, "lacks: reff_signal_loc4. Received: name='demo'"),
-    ("no_figure", {}, "'vanilla_histo', 'vanilla', 'bn_ff', 'bn_res'"),
-])
+@pytest.mark.parametrize(
+    ("type_plot", "parameters", "message"),
+    [
+        ("bn_res", {}, "reff_signal_loc3"),
+        ("bn_ff", {"compute_reff_signal": False}, "lacks: reff_signal_loc4. Received: name='demo'"),
+        ("no_figure", {}, "'vanilla_histo', 'vanilla', 'bn_ff', 'bn_res'"),
+    ],
+)
 def test_pruning_refuses_a_figure_that_it_could_not_draw(type_plot, parameters, message):
     saved = complete(describe(**parameters))
     save_experiment(saved, "demo")
@@ -302,7 +349,10 @@ def test_merging_puts_realizations_together():
     assert is_genuine(merged)
     assert load_experiment("all") == merged
     assert [merged.provenance["device"], *(run["device"] for run in merged.provenance["earlier"])] == [
-        "GPU 2", "GPU 0", "CPU"]
+        "GPU 2",
+        "GPU 0",
+        "CPU",
+    ]
     assert list_experiments() == ["all", "seed0", "seed2", "tail"]
 
 
@@ -319,12 +369,15 @@ def test_merging_pruned_with_pruned():
     assert set(merged) == set(load_experiment("seed0"))
 
 
-@pytest.mark.parametrize(("other", "provenance", "message"), [
-    ({"seed": 1, "architecture": "vanilla"}, {}, "architecture"),
-    ({"seed": 1, "epsilon": 0.0, "boundary": "symmetric"}, {}, r"boundary \('periodic' and 'symmetric'\), epsilon"),
-    ({"seed": 0}, {}, "there twice"),
-    ({"seed": 1}, {"dataset_sha256": "2"}, r"dataset_sha256 \('1' and '2'\)"),
-])
+@pytest.mark.parametrize(
+    ("other", "provenance", "message"),
+    [
+        ({"seed": 1, "architecture": "vanilla"}, {}, "architecture"),
+        ({"seed": 1, "epsilon": 0.0, "boundary": "symmetric"}, {}, r"boundary \('periodic' and 'symmetric'\), epsilon"),
+        ({"seed": 0}, {}, "there twice"),
+        ({"seed": 1}, {"dataset_sha256": "2"}, r"dataset_sha256 \('1' and '2'\)"),
+    ],
+)
 def test_merging_refuses_what_does_not_belong_together(other, provenance, message):
     save_experiment(complete(describe(), {"dataset_sha256": "1"}), "one")
     save_experiment(complete(describe(**other), provenance), "other")
@@ -333,8 +386,10 @@ def test_merging_refuses_what_does_not_belong_together(other, provenance, messag
     assert list_experiments() == ["one", "other"]
 
 
-@pytest.mark.parametrize(("names", "error"), [
-    ("ab", TypeError), (None, TypeError), ([], ValueError), (["one"], ValueError), (["one", "one"], ValueError)])
+@pytest.mark.parametrize(
+    ("names", "error"),
+    [("ab", TypeError), (None, TypeError), ([], ValueError), (["one"], ValueError), (["one", "one"], ValueError)],
+)
 def test_merging_refuses_wrong_names(names, error):
     save_experiment(complete(describe()), "one")
     with pytest.raises(error, match="Received"):
@@ -381,6 +436,7 @@ def folder_bytes(folder):
 
 
 # Hostile names and files
+
 
 @pytest.mark.parametrize("act", BY_NAME)
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
@@ -507,12 +563,23 @@ def test_foreign_files_do_not_count(npy_folder):
 
 
 RECORD_DAMAGES = {
-    "not JSON": "{", "a list": "[]", "null": "null", "empty": "", "deep": "[" * 100_000, "not UTF-8": b"\xff\xfe\xff",
-    "unknown field": {"spam": 1}, "schema of the future": {"schema": 99}, "schema of another type": {"schema": None},
-    "no arrays": {"arrays": []}, "unknown array": {"arrays": ["depth", "weights_loc1"]},
-    "array outside": {"arrays": ["depth", "../nu2_signal_loc1"]}, "arrays not a list": {"arrays": 3},
-    "array twice": {"arrays": ["depth", "depth"]}, "arrays of lists": {"arrays": [[]]},
-    "sources not a list": {"sources": 3}, "source without stop": {"sources": [{"seed": 0, "start": 0}]},
+    "not JSON": "{",
+    "a list": "[]",
+    "null": "null",
+    "empty": "",
+    "deep": "[" * 100_000,
+    "not UTF-8": b"\xff\xfe\xff",
+    "unknown field": {"spam": 1},
+    "schema of the future": {"schema": 99},
+    "schema of another type": {"schema": None},
+    "no arrays": {"arrays": []},
+    "unknown array": {"arrays": ["depth", "weights_loc1"]},
+    "array outside": {"arrays": ["depth", "../nu2_signal_loc1"]},
+    "arrays not a list": {"arrays": 3},
+    "array twice": {"arrays": ["depth", "depth"]},
+    "arrays of lists": {"arrays": [[]]},
+    "sources not a list": {"sources": 3},
+    "source without stop": {"sources": [{"seed": 0, "start": 0}]},
     "negative source": {"sources": [{"seed": 0, "start": -1, "stop": 2}]},
     "empty source": {"sources": [{"seed": 0, "start": 2, "stop": 2}]},
     "source of text": {"sources": [{"seed": 0, "start": "0", "stop": "2"}]},
@@ -520,14 +587,19 @@ RECORD_DAMAGES = {
     "too many realizations": {"sources": [{"seed": 0, "start": 0, "stop": 7}]},
     "overlapping sources": {"sources": [{"seed": 0, "start": 0, "stop": 3}, {"seed": 0, "start": 2, "stop": 4}]},
     "another seed in place": {"sources": [{"seed": 1, "start": 0, "stop": 3}]},
-    "in_place not a truth": {"in_place": 1}, "provenance not an object": {"provenance": []},
-    "earlier not a list": {"provenance": {"earlier": 1}}, "earlier not objects": {"provenance": {"earlier": [1]}},
-    "token outside": {"token": "../../evil"}, "token not text": {"token": 1},
-    "experiment not an object": {"experiment": 3}, "another experiment": {"experiment": {}},
+    "in_place not a truth": {"in_place": 1},
+    "provenance not an object": {"provenance": []},
+    "earlier not a list": {"provenance": {"earlier": 1}},
+    "earlier not objects": {"provenance": {"earlier": [1]}},
+    "token outside": {"token": "../../evil"},
+    "token not text": {"token": 1},
+    "experiment not an object": {"experiment": 3},
+    "another experiment": {"experiment": {}},
     "wrong parameter": {"experiment": {**attrs.asdict(describe()), "num_channels": "wide"}},
     "unhashable parameter": {"experiment": {**attrs.asdict(describe()), "architecture": []}},
-    "more depths than fit in memory": {"experiment": {
-        **attrs.asdict(describe()), "total_depth": 10**14, "num_computations": 10**14}},
+    "more depths than fit in memory": {
+        "experiment": {**attrs.asdict(describe()), "total_depth": 10**14, "num_computations": 10**14}
+    },
     "depths beyond integers": {"experiment": {**attrs.asdict(describe()), "total_depth": 10**30}},
 }
 
@@ -565,7 +637,9 @@ def test_a_record_must_be_a_plain_file(make, npy_folder):
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.sampled_from([10**30, "depth"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=5)
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
 
 
 def load_with(npy_folder, file, change):
@@ -602,16 +676,46 @@ def test_any_field_of_the_record_may_hold_anything(npy_folder, data):
 
 
 @fuzz
-@given(file=st.sampled_from(["experiment.json", "nu2_signal_loc1.npy", "depth.npy", "res_depth.npy"]),
-       start=st.integers(0, 300), length=st.integers(0, 80), patch=st.binary(max_size=80))
+@given(
+    file=st.sampled_from(["experiment.json", "nu2_signal_loc1.npy", "depth.npy", "res_depth.npy"]),
+    start=st.integers(0, 300),
+    length=st.integers(0, 80),
+    patch=st.binary(max_size=80),
+)
 def test_any_bytes_may_be_anywhere(npy_folder, file, start, length, patch):
-    load_with(npy_folder, file, lambda content: content[:start] + patch + content[start + length:])
+    load_with(npy_folder, file, lambda content: content[:start] + patch + content[start + length :])
 
 
 @fuzz
-@given(st.sampled_from(["'descr'", "'fortran_order'", "'shape'", "'<f8'", "False", "(6, 2)", "6", "2", "{", "}", ","]),
-       st.sampled_from(["", "0", "-6", "10**9", "9" * 4400, "True", "(", ")", "()", "(2, 6)", "'|O'", "'<U9'", "[" * 99,
-                        "\\", "'", "\n", "\0", "None", "__import__('os').mkdir('executed')", "12", "6L", "1e400"]))
+@given(
+    st.sampled_from(["'descr'", "'fortran_order'", "'shape'", "'<f8'", "False", "(6, 2)", "6", "2", "{", "}", ","]),
+    st.sampled_from(
+        [
+            "",
+            "0",
+            "-6",
+            "10**9",
+            "9" * 4400,
+            "True",
+            "(",
+            ")",
+            "()",
+            "(2, 6)",
+            "'|O'",
+            "'<U9'",
+            "[" * 99,
+            "\\",
+            "'",
+            "\n",
+            "\0",
+            "None",
+            "__import__('os').mkdir('executed')",
+            "12",
+            "6L",
+            "1e400",
+        ]
+    ),
+)
 def test_any_header_may_be_there(npy_folder, old, new):
     def change(content):
         header = content[10:128].decode().strip().replace(old, new, 1)

@@ -19,8 +19,17 @@ from moments_dnns.realizations import Simulator, describe_device, run_chunk, use
 from moments_dnns.simulation import RUN_OPTIONS
 
 ROOT = Path(__file__).parents[1]
-SETTINGS = {"architecture": "bn_ff", "total_depth": 4, "kernel_size": 1, "num_channels": 8, "batch_size": 4,
-            "num_realizations": 5, "num_computations": 2, "dataset": "photo", "verbose": False}
+SETTINGS = {
+    "architecture": "bn_ff",
+    "total_depth": 4,
+    "kernel_size": 1,
+    "num_channels": 8,
+    "batch_size": 4,
+    "num_realizations": 5,
+    "num_computations": 2,
+    "dataset": "photo",
+    "verbose": False,
+}
 backend = pytest.mark.backend
 
 
@@ -69,9 +78,19 @@ def test_realizations_depend_on_their_index_alone(reference):
 
 
 @backend
-@pytest.mark.parametrize("change", [
-    {"seed": 1}, {"total_depth": 8}, {"epsilon": 0.1}, {"num_channels": 9}, {"batch_size": 5}, {"kernel_size": 3},
-    {"architecture": "bn_res"}, {"architecture": "vanilla"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"total_depth": 8},
+        {"epsilon": 0.1},
+        {"num_channels": 9},
+        {"batch_size": 5},
+        {"kernel_size": 3},
+        {"architecture": "bn_res"},
+        {"architecture": "vanilla"},
+    ],
+)
 def test_everything_described_changes_the_numbers(reference, change):
     assert not np.array_equal(run(**change)["mu2_signal_loc3"], reference["mu2_signal_loc3"])
 
@@ -83,9 +102,13 @@ def test_boundaries_and_res_depth_run(boundary):
     assert np.isfinite(moments["chi_loc5"]).all()
 
 
-@pytest.mark.parametrize("images", [
-    np.random.default_rng(0).integers(0, 256, (20, 6, 6), dtype=np.uint8),
-    np.random.default_rng(0).random((20, 6, 6, 2))])
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.random.default_rng(0).integers(0, 256, (20, 6, 6), dtype=np.uint8),
+        np.random.default_rng(0).random((20, 6, 6, 2)),
+    ],
+)
 def test_arrays_and_files_give_the_same_numbers(images, tmp_path):
     np.save(tmp_path / "images.npy", images)
     of_array, of_file = run(dataset=images), run(dataset=str(tmp_path / "images.npy"))
@@ -99,24 +122,27 @@ def test_constant_channels_are_counted():
     assert run(dataset=images).provenance["num_constant_channels"] == 6
 
 
-@pytest.mark.parametrize(("change", "error", "message"), [
-    ({"architecture": "bn"}, ValueError, "architecture='bn'"),
-    ({"total_depth": 5}, ValueError, "num_computations=2, total_depth=5"),
-    ({"num_realizations": 0}, ValueError, "num_realizations=0"),
-    ({"batch_size": 10.0}, TypeError, "batch_size=10.0"),
-    ({"batch_size": 10_001}, ValueError, "batch_size=10001"),
-    ({"kernel_size": 17}, ValueError, "kernel_size=17"),
-    ({"kernel_size": 2, "boundary": "symmetric"}, ValueError, "kernel_size=2"),
-    ({"dataset": "imagenet"}, ValueError, "imagenet"),
-    ({"dataset": np.ones((4, 5, 5, 1))}, ValueError, "dataset"),
-    ({"batch_size": 1}, ValueError, "batch_size|batch"),
-    ({"verbose": 1}, TypeError, "verbose=1"),
-    ({"workers": 0}, ValueError, "workers=0"),
-    ({"chunk_size": 0}, ValueError, "chunk_size=0"),
-    ({"tolerance": -1.0}, ValueError, "tolerance=-1.0"),
-    ({"executor": "threads"}, ValueError, "executor='threads'"),
-    ({"name_experiment": "../x"}, ValueError, r"name='\.\./x'"),
-])
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"architecture": "bn"}, ValueError, "architecture='bn'"),
+        ({"total_depth": 5}, ValueError, "num_computations=2, total_depth=5"),
+        ({"num_realizations": 0}, ValueError, "num_realizations=0"),
+        ({"batch_size": 10.0}, TypeError, "batch_size=10.0"),
+        ({"batch_size": 10_001}, ValueError, "batch_size=10001"),
+        ({"kernel_size": 17}, ValueError, "kernel_size=17"),
+        ({"kernel_size": 2, "boundary": "symmetric"}, ValueError, "kernel_size=2"),
+        ({"dataset": "imagenet"}, ValueError, "imagenet"),
+        ({"dataset": np.ones((4, 5, 5, 1))}, ValueError, "dataset"),
+        ({"batch_size": 1}, ValueError, "batch_size|batch"),
+        ({"verbose": 1}, TypeError, "verbose=1"),
+        ({"workers": 0}, ValueError, "workers=0"),
+        ({"chunk_size": 0}, ValueError, "chunk_size=0"),
+        ({"tolerance": -1.0}, ValueError, "tolerance=-1.0"),
+        ({"executor": "threads"}, ValueError, "executor='threads'"),
+        ({"name_experiment": "../x"}, ValueError, r"name='\.\./x'"),
+    ],
+)
 def test_bad_input_is_refused_and_leaves_nothing(change, error, message, npy_folder):
     with pytest.raises(error, match=message) as refused:
         run(**{"name_experiment": "refused", **change})
@@ -199,10 +225,15 @@ def test_what_was_finished_survives_an_interruption(reference, monkeypatch, erro
 def test_ctrl_c_in_a_terminal_keeps_what_was_finished(npy_folder, reference):
     settings = {**SETTINGS, "num_realizations": 100_000, "name-experiment": "demo"}
     del settings["verbose"]
-    command = [sys.executable, "run_experiment.py", "--no_verbose",
-               *(f"--{name}={value}" for name, value in settings.items())]
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "MOMENTS_DNNS_NPY": str(npy_folder)},
-                               stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "run_experiment.py",
+        "--no_verbose",
+        *(f"--{name}={value}" for name, value in settings.items()),
+    ]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "MOMENTS_DNNS_NPY": str(npy_folder)}, stderr=subprocess.PIPE, text=True
+    )
     deadline = time.monotonic() + 120
     while not (npy_folder / "demo" / "experiment.json").exists() and time.monotonic() < deadline:
         time.sleep(0.1)

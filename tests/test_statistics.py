@@ -27,11 +27,22 @@ def simulate(experiment, num_realizations, image_shape):
 
 
 def make_experiment(architecture, total_depth, kernel_size, num_channels, batch_size, num_computations, **changes):
-    return Experiment(architecture, total_depth, kernel_size, num_channels, batch_size, 1,
-                      num_computations=num_computations, compute_reff_signal=False, compute_reff_noise=False, **changes)
+    return Experiment(
+        architecture,
+        total_depth,
+        kernel_size,
+        num_channels,
+        batch_size,
+        1,
+        num_computations=num_computations,
+        compute_reff_signal=False,
+        compute_reff_noise=False,
+        **changes,
+    )
 
 
 # --- vanilla: conservation in expectation ----------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_vanilla_layers_conserve_signal_and_noise_in_expectation(geometry):
@@ -63,8 +74,9 @@ def deep_bn_ff():
 
 
 def assert_agrees(samples, published_mean, published_std):
-    standard_error = math.hypot(published_std / math.sqrt(PUBLISHED_REALIZATIONS),
-                                samples.std(ddof=1) / math.sqrt(len(samples)))
+    standard_error = math.hypot(
+        published_std / math.sqrt(PUBLISHED_REALIZATIONS), samples.std(ddof=1) / math.sqrt(len(samples))
+    )
     assert abs(samples.mean() - published_mean) < 4 * standard_error
     assert 0.5 < samples.std(ddof=1) / published_std < 2
 
@@ -88,6 +100,7 @@ def test_activation_amplifies_by_what_it_takes_from_the_signal():
 
 
 # --- bn_res: the power law -------------------------------------------------------------------------------------------
+
 
 def test_bn_res_follows_its_power_law():
     """tau = (delta**(2 * res_depth) - 1) / 2, with delta the growth along the branch; the first units still differ."""

@@ -24,6 +24,7 @@ from moments_dnns.store import open_store
 
 # Running, resuming, extending, overwriting
 
+
 @pytest.mark.parametrize("architecture", ["vanilla", "bn_ff", "bn_res"])
 def test_a_run_from_beginning_to_end(architecture, npy_folder):
     experiment = describe(7, architecture=architecture)
@@ -85,12 +86,18 @@ def test_a_smaller_number_of_an_unfinished_run():
     assert load_experiment("demo") == complete(describe(9))
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"seed": 1}, r"seed \(0 and 1\)"),
-    ({"epsilon": 0.5, "boundary": "symmetric"}, r"boundary \('periodic' and 'symmetric'\), epsilon \(0.001 and 0.5\)"),
-    ({"compute_reff_noise": False}, r"compute_reff_noise \(True and False\)"),
-    ({"architecture": "vanilla"}, r"architecture \('bn_ff' and 'vanilla'\)"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 1}, r"seed \(0 and 1\)"),
+        (
+            {"epsilon": 0.5, "boundary": "symmetric"},
+            r"boundary \('periodic' and 'symmetric'\), epsilon \(0.001 and 0.5\)",
+        ),
+        ({"compute_reff_noise": False}, r"compute_reff_noise \(True and False\)"),
+        ({"architecture": "vanilla"}, r"architecture \('bn_ff' and 'vanilla'\)"),
+    ],
+)
 def test_another_description_is_refused_with_the_differences(change, message):
     before = finish("demo", describe())
     with pytest.raises(FileExistsError, match=f"differ in {message}.*Received: name='demo'"):
@@ -167,21 +174,24 @@ def test_notes_go_with_the_next_commit():
     assert load_experiment("demo").provenance["device"] == "CPU"
 
 
-@pytest.mark.parametrize(("realizations", "change", "error"), [
-    ([], {}, TypeError),
-    ([0.0], {}, TypeError),
-    ([[0]], {}, TypeError),
-    ([True], {}, TypeError),
-    ([0, 0], {}, ValueError),
-    ([-1], {}, ValueError),
-    ([6], {}, ValueError),
-    ([5], {}, ValueError),
-    ([0], {"extra_loc1": np.ones((1, 2))}, ValueError),
-    ([0], {"nu2_signal_loc1": np.ones((2, 2))}, ValueError),
-    ([0], {"nu2_signal_loc1": np.ones((1, 3))}, ValueError),
-    ([0], {"nu2_signal_loc1": np.ones((1, 2), complex)}, ValueError),
-    ([0], {"nu2_signal_loc1": [["a", "b"]]}, ValueError),
-])
+@pytest.mark.parametrize(
+    ("realizations", "change", "error"),
+    [
+        ([], {}, TypeError),
+        ([0.0], {}, TypeError),
+        ([[0]], {}, TypeError),
+        ([True], {}, TypeError),
+        ([0, 0], {}, ValueError),
+        ([-1], {}, ValueError),
+        ([6], {}, ValueError),
+        ([5], {}, ValueError),
+        ([0], {"extra_loc1": np.ones((1, 2))}, ValueError),
+        ([0], {"nu2_signal_loc1": np.ones((2, 2))}, ValueError),
+        ([0], {"nu2_signal_loc1": np.ones((1, 3))}, ValueError),
+        ([0], {"nu2_signal_loc1": np.ones((1, 2), complex)}, ValueError),
+        ([0], {"nu2_signal_loc1": [["a", "b"]]}, ValueError),
+    ],
+)
 def test_commits_that_do_not_fit_are_refused(realizations, change, error):
     with open_store("demo", describe(), {}) as store:
         store.commit([5], rows(describe(), [5]))
@@ -199,8 +209,10 @@ def test_a_commit_without_an_array_is_refused():
 
 
 def test_provenance_is_json():
-    with pytest.raises(TypeError, match="provenance must be JSON.*Received"), \
-            open_store("demo", describe(), {"device": np.ones(1)}):
+    with (
+        pytest.raises(TypeError, match="provenance must be JSON.*Received"),
+        open_store("demo", describe(), {"device": np.ones(1)}),
+    ):
         pass
 
 
@@ -215,10 +227,15 @@ def test_a_damaged_experiment_is_not_continued_but_can_be_overwritten(damage, np
 
 def test_a_reader_never_sees_a_mixture(monkeypatch):
     finish("demo", describe())
-    read, interventions = generations._read, iter([
-        lambda: finish("demo", describe(seed=1), overwrite=True),
-        lambda: prune_experiment("bn_ff", "demo"),
-    ])
+    read, interventions = (
+        generations._read,
+        iter(
+            [
+                lambda: finish("demo", describe(seed=1), overwrite=True),
+                lambda: prune_experiment("bn_ff", "demo"),
+            ]
+        ),
+    )
 
     def read_while_somebody_writes(folder, record, name):
         array = read(folder, record, name)
@@ -235,11 +252,17 @@ def test_a_reader_never_sees_a_mixture(monkeypatch):
 
 # Two writers
 
-@pytest.mark.parametrize("act", [
-    lambda: finish("demo", describe(30)), lambda: finish("demo", describe(30, seed=1), overwrite=True),
-    lambda: delete_experiment("demo"), lambda: prune_experiment("bn_ff", "demo"),
-    lambda: save_experiment(complete(describe()), "demo", overwrite=True),
-])
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda: finish("demo", describe(30)),
+        lambda: finish("demo", describe(30, seed=1), overwrite=True),
+        lambda: delete_experiment("demo"),
+        lambda: prune_experiment("bn_ff", "demo"),
+        lambda: save_experiment(complete(describe()), "demo", overwrite=True),
+    ],
+)
 def test_a_second_writer_is_refused_while_the_first_lives(act):
     with open_store("demo", describe(30), {}) as store:
         store.commit([0], rows(describe(30), [0]))
