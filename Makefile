@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test lint clean
+.PHONY: install demo test bench lint clean
 
 install: $(INSTALLED)
 
@@ -27,6 +27,10 @@ test: install
 	        echo "KERAS_BACKEND=$$backend"; KERAS_BACKEND=$$backend $(RUN) -m pytest -m backend tests || exit 1; \
 	    else echo "$$backend is not installed: its tests are skipped"; fi; \
 	done
+
+# Settings A to F on every installed backend; benchmarks/README.md says what is measured.
+bench: install
+	$(RUN) -m benchmarks.bench
 
 lint: install
 	$(RUN) -m ruff check .

@@ -1,0 +1,1 @@
+"""Benchmarks: how fast experiments run, how they scale, and what that is measured against."""

@@ -1,0 +1,163 @@
+"""Time per realization in settings A to F on every installed backend, beside what the machine can do at best.
+
+Run it as `python -m benchmarks.bench` from the root of the checkout, or by `make bench`. README.md says what is
+measured, and holds the results that `--write` puts there.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import attrs
+
+from moments_dnns import Experiment
+from moments_dnns.cli import Parser
+
+from . import rates
+from .common import Measurement, installed_backends, isolated, line, machine, measure, number, table, timed, write
+
+FULLY_CONNECTED: dict[str, Any] = {
+    "total_depth": 200,
+    "kernel_size": 1,
+    "num_channels": 512,
+    "batch_size": 64,
+    "num_computations": 100,
+}
+CONVOLUTIONAL: dict[str, Any] = {
+    "total_depth": 20,
+    "kernel_size": 3,
+    "num_channels": 64,
+    "batch_size": 64,
+    "num_computations": 10,
+}
+NO_RANKS = {"compute_reff_signal": False, "compute_reff_noise": False}
+SETTINGS = {
+    name: Experiment(**parameters, num_realizations=1, dataset="photo")
+    for name, parameters in {
+        "A": {"architecture": "bn_ff", **FULLY_CONNECTED},
+        "B": {"architecture": "vanilla", **FULLY_CONNECTED, "compute_reff_noise": False},
+        "C": {
+            "architecture": "vanilla",
+            **FULLY_CONNECTED,
+            "num_channels": 128,
+            "batch_size": 1024,
+            "num_computations": 4,
+            **NO_RANKS,
+        },
+        "D": {"architecture": "bn_ff", **CONVOLUTIONAL},
+        "E": {"architecture": "bn_res", **CONVOLUTIONAL},
+        "F": {"architecture": "bn_ff", **CONVOLUTIONAL, "num_channels": 512, "total_depth": 4, "num_computations": 2},
+    }.items()
+}
+TINY: dict[str, Any] = {"total_depth": 4, "num_channels": 16, "batch_size": 8, "num_computations": 2}
+HEADER = (
+    "setting | backend | s / realization | min to max | first call (s) | peak memory (GiB) | floor (s) | time / floor"
+    " | textbook (s) | textbook / time"
+)
+
+
+class Best(NamedTuple):
+    """The best rates of the machine in this run: operations and normals per second, and who reached them."""
+
+    operations: float
+    normals: float
+    text: str
+
+    def floor(self, experiment: Experiment) -> float:
+        """Return the seconds that one realization costs at these rates."""
+        operations, normals = rates.counts(experiment)
+        return operations / self.operations + normals / self.normals
+
+
+def best_rates(experiments: Sequence[Experiment], backends: Sequence[str]) -> Best:
+    """Measure the rates of every backend, in a fresh process each, and return the best."""
+    shapes = [rates.Product(n, n, n) for n in rates.SQUARES] + [rates.products(at)[1] for at in experiments]
+    operations, shape, multiplier = max(
+        (rate, shape, backend)
+        for backend in backends
+        for shape, rate in isolated(rates.product_rates, shapes, backend=backend).items()
+    )
+    normals, generator, at = max(
+        (rate, generator, backend)
+        for backend in backends
+        for generator, rate in isolated(rates.normal_rates, backend=backend).items()
+    )
+    drawn_by = at if generator == "the backend" else generator
+    text = (
+        f"Best rates in this run: {number(operations / 1e9)} GFLOP/s ({multiplier}, {shape}), "
+        f"{number(normals / 1e6)} million normals/s ({drawn_by})."
+    )
+    return Best(operations, normals, text)
+
+
+def time_textbook(experiment: Experiment, repeats: int) -> float:
+    """Return the least seconds of the textbook's realizations, after a first one."""
+    from moments_dnns.data import load_images
+
+    from .textbook import Textbook
+
+    textbook = Textbook(experiment, load_images(experiment.dataset).images)
+    textbook.run(0)
+    return min(timed(partial(textbook.run, realization)) for realization in range(1, 1 + repeats))
+
+
+def row(name: str, backend: str, seen: Measurement, floor: float, textbook: float) -> list[str]:
+    """Return a row of the table."""
+    return [
+        name,
+        backend,
+        number(seen.median),
+        f"{number(min(seen.seconds))} to {number(max(seen.seconds))}",
+        number(seen.first_call),
+        number(seen.peak_memory / 2**30),
+        number(floor),
+        number(seen.median / floor),
+        number(textbook),
+        number(textbook / seen.median),
+    ]
+
+
+def bench(settings: dict[str, Experiment], backends: Sequence[str], repeats: int) -> str:
+    """Measure everything, print every row as it comes, and return the whole in Markdown."""
+    best = best_rates(list(settings.values()), backends)
+    print(f"{machine()}\n\n{best.text}\n\n{table(HEADER, [])}", flush=True)
+    rows = []
+    for name, experiment in settings.items():
+        # On the first backend alone: eagerly, TensorFlow is by far the fastest.
+        textbook = isolated(time_textbook, experiment, max(1, repeats // 3), backend=backends[0])
+        for backend in backends:
+            seen = isolated(measure, experiment, repeats, backend=backend)
+            rows.append(row(name, backend, seen, best.floor(experiment), textbook))
+            print(line(rows[-1]), flush=True)
+    return f"{machine()}.\n\n{best.text} The textbook ran on {backends[0]}.\n\n{table(HEADER, rows)}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark from the command line."""
+    parser = Parser(prog="bench", description=__doc__)
+    parser.add_argument("--settings", default=",".join(SETTINGS), help="which, such as A,C")
+    parser.add_argument("--backends", default=",".join(installed_backends()), help="which")
+    parser.add_argument("--repeats", type=int, default=7, help="timed realizations each")
+    parser.add_argument("--quick", action="store_true", help="tiny versions of the settings, to see that all works")
+    parser.add_argument("--write", action="store_true", help="put the results into README.md")
+    arguments = parser.parse_args(argv)
+    settings, backends = arguments.settings.split(","), arguments.backends.split(",")
+    if not (set(settings) <= set(SETTINGS) and set(backends) <= set(installed_backends()) and arguments.repeats > 0):
+        parser.error(
+            f"expected settings of {', '.join(SETTINGS)}, installed backends of "
+            f"{', '.join(installed_backends())}, and repeats of at least 1. Received: {vars(arguments)}"
+        )
+    if arguments.quick and arguments.write:
+        parser.error("--quick measures nothing worth writing.")
+    chosen = {name: attrs.evolve(SETTINGS[name], **(TINY if arguments.quick else {})) for name in settings}
+    text = bench(chosen, backends, arguments.repeats)
+    if arguments.write:
+        write("bench", text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

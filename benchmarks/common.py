@@ -1,0 +1,160 @@
+"""What the benchmarks share: fresh processes, timing, the machine in words, and tables in README.md."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import re
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from moments_dnns import Experiment
+from moments_dnns.data import load_images
+from moments_dnns.provenance import versions
+from moments_dnns.realizations import Simulator
+from moments_dnns.validation import refusal
+
+README = Path(__file__).with_name("README.md")
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+class Measurement(NamedTuple):
+    """What was seen of an experiment in a process of its own.
+
+    Args:
+        first_call: Seconds for building and compiling the network and for its first realization.
+        seconds: Seconds of each realization after that and a warm-up.
+        peak_memory: Bytes that the process held at most, with Python, the backend and the dataset.
+        finite: Whether every number that would be stored was finite.
+    """
+
+    first_call: float
+    seconds: tuple[float, ...]
+    peak_memory: int
+    finite: bool
+
+    @property
+    def median(self) -> float:
+        """Seconds of the median realization."""
+        return statistics.median(self.seconds)
+
+
+def installed_backends() -> tuple[str, ...]:
+    """Return the backends of Keras that are installed."""
+    return tuple(backend for backend in BACKENDS if importlib.util.find_spec(backend))
+
+
+def measure(experiment: Experiment, repeats: int) -> Measurement:
+    """Measure an experiment in this process, one realization at a time."""
+    import keras  # noqa: F401  The import is no part of the first call.
+
+    images = load_images(experiment.dataset)
+    chunks = []
+
+    def realize(realization: int) -> float:
+        return timed(lambda: chunks.append(simulator.run([realization])))
+
+    start = time.perf_counter()
+    simulator = Simulator(experiment, images)
+    realize(0)
+    first_call = time.perf_counter() - start
+    realize(1)
+    seconds = tuple(realize(realization) for realization in range(2, 2 + repeats))
+    finite = all(np.isfinite(array).all() for chunk in chunks for array in chunk.arrays.values())
+    return Measurement(first_call, seconds, peak_memory(), finite)
+
+
+def timed(call: Callable[[], Any]) -> float:
+    """Return the seconds of one call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def peak_memory() -> int:
+    """Return the most bytes of memory that this process has held."""
+    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kibibytes if sys.platform == "darwin" else 1024 * kibibytes
+
+
+def isolated(task: Callable[..., Any], *args: Any, backend: str) -> Any:
+    """Return what a task returns in a fresh process on a backend: first calls and peaks of memory are its own."""
+    # Fresh processes count the peak of the one that starts them as theirs: it must not import a backend itself.
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=use, initargs=(backend,)) as pool:
+        return pool.submit(task, *args).result()
+
+
+def use(backend: str) -> None:
+    """Start Keras on a backend, without the greetings that TensorFlow cannot be asked to leave."""
+    os.environ |= {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    stderr = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        import keras  # noqa: F401
+    finally:
+        os.dup2(stderr, 2)
+
+
+def machine() -> str:
+    """Return the processor, its cores, the memory and the versions of what ran, in words."""
+    cpuinfo = Path("/proc/cpuinfo")
+    models = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    software = ", ".join(f"{name} {version}" for name, version in versions().items())
+    return (
+        f"{models[0] if models else platform.processor()}, {cores} cores, {memory / 2**30:.0f} GiB, "
+        f"{platform.system()}; {software}"
+    )
+
+
+def table(header: str, rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown.
+
+    Example:
+
+    >>> print(table("setting | seconds", [["A", "0.3"]]))
+    | setting | seconds |
+    |---|---|
+    | A | 0.3 |
+    """
+    columns = header.split(" | ")
+    return "\n".join([line(columns), "|---" * len(columns) + "|", *map(line, rows)])
+
+
+def line(cells: Sequence[str]) -> str:
+    """Return a line of a table."""
+    return "| " + " | ".join(cells) + " |"
+
+
+def write(section: str, text: str, path: Path = README) -> None:
+    """Put text between the comments `<!-- section -->` and `<!-- /section -->` of a file.
+
+    Raises:
+        ValueError: If the file has no such comments.
+    """
+    between = re.compile(rf"(<!-- {section} -->\n).*?(<!-- /{section} -->)", re.DOTALL)
+    old = path.read_text()
+    if not between.search(old):
+        raise ValueError(refusal(f"expected the comments <!-- {section} --> and <!-- /{section} -->.", path=path))
+    path.write_text(between.sub(lambda match: f"{match[1]}{text}\n{match[2]}", old))
+
+
+def number(x: float) -> str:
+    """Return a number with three digits.
+
+    >>> [number(x) for x in (0.01234, 1.5, 123.4, 12345.6)]
+    ['0.0123', '1.50', '123', '12,346']
+    """
+    return f"{x:,.0f}" if x >= 100 else f"{x:#.3g}"
