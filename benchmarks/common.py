@@ -48,6 +48,11 @@ class Measurement(NamedTuple):
         """Seconds of the median realization."""
         return statistics.median(self.seconds)
 
+    @property
+    def compiling(self) -> float:
+        """Seconds of the first call beyond those of a realization."""
+        return self.first_call - self.median
+
 
 def installed_backends() -> tuple[str, ...]:
     """Return the backends of Keras that are installed."""

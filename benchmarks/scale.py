@@ -1,4 +1,4 @@
-"""How time, first call and memory grow with depth and width, each point in a process of its own.
+"""How time, compilation and memory grow with depth and width, each point in a process of its own.
 
 Run it as `python -m benchmarks.scale` from the root of the checkout. README.md holds the results that `--write` puts
 there, and docs/images/scale.png shows them.
@@ -26,12 +26,15 @@ IMAGE = Path(__file__).parents[1] / "docs" / "images" / "scale.png"
 DEPTHS, WIDTHS = (100, 300, 1_000, 3_000, 10_000), (512, 1_024, 2_048, 4_096, 8_192, 16_384)
 QUICK_DEPTHS, QUICK_WIDTHS = (10, 20), (16, 32)
 COMMON: dict[str, Any] = {"kernel_size": 1, "batch_size": 32, "num_realizations": 1, "dataset": "photo"}
-HEADER = "curve | depth | width | s / realization | µs / (layer · channel) | first call (s) | peak memory (GiB)"
+HEADER = (
+    "curve | depth | width | s / realization | µs / (layer · channel) | first call (s) | of it compiling (s)"
+    " | peak memory (GiB)"
+)
 # Along what, what is drawn, and whether it is a time that should grow in proportion.
 PANELS = (
     ("depth", "seconds per realization", lambda seen: seen.median, True),
     ("width", "seconds per realization", lambda seen: seen.median, True),
-    ("depth", "first call in seconds", lambda seen: seen.first_call, False),
+    ("depth", "building and compiling in seconds", lambda seen: seen.compiling, False),
     ("depth", "peak memory in GiB", lambda seen: seen.peak_memory / 2**30, False),
 )
 
@@ -69,6 +72,7 @@ def row(point: Point) -> list[str]:
         number(seen.median),
         number(per_channel),
         number(seen.first_call),
+        number(seen.compiling),
         number(seen.peak_memory / 2**30),
     ]
 
@@ -94,7 +98,7 @@ def draw_curves(axes: Axes, points: Sequence[Point], value: Any, proportional: b
         if proportional:
             axes.plot(x, [y[-1] * at / x[-1] for at in x], color="0.4", linewidth=0.7, linestyle=(0, (5, 3)))
     if not proportional:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.2 * axes.get_ylim()[1])
     axes.legend()
 
 

@@ -129,10 +129,11 @@ def test_there_is_a_place_for_all_results():
 def test_scale_draws_every_curve():
     points = [scale.Point(along, experiment, SEEN) for along, experiment in scale.experiments((100, 200), (16, 32))]
     assert [len(scale.row(point)) for point in points] == [len(scale.HEADER.split(" | "))] * 8
-    depth_time, width_time, first_call, memory = scale.draw(points).axes
-    assert [len(axes.get_lines()) for axes in (depth_time, width_time, first_call, memory)] == [6, 2, 3, 3]
+    depth_time, width_time, compiling, memory = scale.draw(points).axes
+    assert [len(axes.get_lines()) for axes in (depth_time, width_time, compiling, memory)] == [6, 2, 3, 3]
     assert depth_time.get_lines()[0].get_xydata().tolist() == [[100, 0.2], [200, 0.2]]
     assert depth_time.get_lines()[1].get_ydata().tolist() == [0.1, 0.2]
+    assert compiling.get_lines()[0].get_ydata().tolist() == [1.8, 1.8]
 
 
 def test_the_settings_of_the_figures_cost_what_the_paper_spends():
