@@ -13,6 +13,7 @@ from .moments import MOMENTS
 from .validation import Check, boolean, non_negative, one_of, refusal, text, whole
 
 BOUNDARIES = ("periodic", "symmetric", "zero_padding")
+WEIGHTS = ("auto", "explicit", "gram")
 
 
 def _parameter(check: Check, help: str, default: Any = attrs.NOTHING) -> Any:
@@ -45,6 +46,8 @@ class Experiment:
         seed: The only source of randomness; realization k has the child seed of index k.
         compute_reff_signal: Whether effective ranks of the signal are taken.
         compute_reff_noise: Whether effective ranks of the noise are taken.
+        weights: `"explicit"` draws all weights, `"gram"` the outputs of fully connected layers from their law given
+            the inputs, which is the same law; `"auto"` takes the faster one.
 
     Raises:
         TypeError, ValueError: If a value is refused; the message says what was expected.
@@ -72,6 +75,7 @@ class Experiment:
     seed: int = _parameter(whole(0), "the only source of randomness", 0)
     compute_reff_signal: bool = _parameter(boolean, "take effective ranks of the signal", True)
     compute_reff_noise: bool = _parameter(boolean, "take effective ranks of the noise", True)
+    weights: str = _parameter(one_of(WEIGHTS), "how fully connected layers are drawn", "auto")
 
     def __attrs_post_init__(self) -> None:
         if self.total_depth % self.num_computations:
@@ -86,6 +90,8 @@ class Experiment:
             raise ValueError(
                 refusal("the 'symmetric' boundary needs an odd kernel_size.", kernel_size=self.kernel_size)
             )
+        if self.weights == "gram" and not self.fully_connected:
+            raise ValueError(refusal("weights='gram' needs kernel_size=1.", kernel_size=self.kernel_size))
 
     @property
     def row(self) -> Architecture:

@@ -6,33 +6,15 @@ import math
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from .experiment import BOUNDARIES
+from .boundaries import pad
+from .experiment import BOUNDARIES, WEIGHTS
+from .randomness import gaussian, sample_product, uses_gram
 from .state import State, Tensor, centred, mean_over_points, unless_zero
-from .validation import non_negative, one_of, refusal, whole
+from .validation import boolean, non_negative, one_of, refusal, whole
 
 register = keras.saving.register_keras_serializable(package="moments_dnns")
-
-# How NumPy names the pixels that a boundary shows beyond the border; zero padding shows none.
-PAD_MODES: dict[str, Any] = {"periodic": "wrap", "symmetric": "symmetric"}
-
-
-class TensorSeed(keras.random.SeedGenerator):
-    """A seed that is a tensor, where Keras' own generators take integers only.
-
-    Args:
-        seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
-    """
-
-    def __init__(self, seed: Tensor):
-        # No state is kept, hence no call of the parent's: a layer's call stays a pure function.
-        self.seed = ops.cast(seed, "uint32" if keras.backend.backend() == "jax" else "int32")
-
-    def next(self, ordered: bool = True) -> Tensor:
-        """Return the seed."""
-        return self.seed
 
 
 @register
@@ -75,6 +57,9 @@ class Convolution(keras.layers.Layer):
         boundary: `"periodic"` (opposite border), `"symmetric"` (mirrored, border pixel repeated; odd kernels
             only) or `"zero_padding"`.
         gain: Variance of the weights times fan_in; 2 is He's.
+        weights: `"explicit"` draws the kernel. `"gram"` draws the outputs of a fully connected layer from their law
+            given its inputs, which is the same law at a cost that grows with the width instead of its square.
+            `"auto"` takes the faster one.
 
     Call arguments:
         state: The state.
@@ -98,6 +83,7 @@ class Convolution(keras.layers.Layer):
         strides: int = 1,
         boundary: str = "periodic",
         gain: float = 2.0,
+        weights: str = "auto",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -106,6 +92,8 @@ class Convolution(keras.layers.Layer):
         self.strides = whole(1)("strides", strides)
         self.boundary = one_of(BOUNDARIES)("boundary", boundary)
         self.gain = non_negative("gain", gain)
+        # Not self.weights, which is Keras' own name for variables.
+        self.sampling = one_of(WEIGHTS)("weights", weights)
         if boundary == "symmetric" and kernel_size % 2 == 0:
             raise ValueError(refusal("the 'symmetric' boundary needs an odd kernel_size.", kernel_size=kernel_size))
 
@@ -121,32 +109,44 @@ class Convolution(keras.layers.Layer):
                     kernel_size=self.kernel_size,
                 )
             )
-        if kernel is None:
-            kernel = self.draw_kernel(seed, state.signal.shape[-1])
-        signal, noise = ops.split(self.convolve(ops.concatenate([state.signal, state.noise]), kernel), 2)
+        x = ops.concatenate([state.signal, state.noise])
+        if kernel is None and self.samples_outputs(x.shape):
+            y = self.sample_outputs(x, seed)
+        else:
+            y = self.convolve(x, self.draw_kernel(seed, x.shape[-1]) if kernel is None else kernel)
+        signal, noise = ops.split(y, 2)
         return state._replace(signal=signal, noise=noise)
+
+    def samples_outputs(self, shape: tuple[int | None, ...]) -> bool:
+        """Tell whether the outputs of inputs of a shape are drawn without a kernel."""
+        fully_connected = self.kernel_size == self.strides == 1 and tuple(shape[1:3]) == (1, 1)
+        if self.sampling == "gram" and not fully_connected:
+            raise ValueError(
+                refusal("weights='gram' needs a fully connected layer.", kernel_size=self.kernel_size, shape=shape)
+            )
+        return fully_connected and uses_gram(self.sampling, shape[0], self.num_channels)
+
+    def sample_outputs(self, x: Tensor, seed: Tensor) -> Tensor:
+        """Return outputs of shape (points, 1, 1, num_channels) for inputs of shape (points, 1, 1, channels)."""
+        x = x[:, 0, 0]
+        return sample_product(x, self.num_channels, seed, self.gain / x.shape[-1])[:, None, None]
 
     def draw_kernel(self, seed: Tensor, input_channels: int) -> Tensor:
         """Return the Gaussian kernel of a seed."""
         shape = (self.kernel_size, self.kernel_size, input_channels, self.num_channels)
-        stddev = math.sqrt(self.gain / math.prod(shape[:3]))
-        return keras.random.normal(shape, stddev=stddev, dtype=self.compute_dtype, seed=TensorSeed(seed))
+        return gaussian(shape, seed, self.gain / math.prod(shape[:3]))
 
     def convolve(self, x: Tensor, kernel: Tensor) -> Tensor:
         """Return x, shape (batch, height, width, channels), convolved with the kernel."""
         if self.kernel_size == self.strides == 1:
             return ops.matmul(x, kernel[0, 0])
-        return ops.conv(self.pad(x), kernel, strides=self.strides, padding="valid", data_format="channels_last")
-
-    def pad(self, x: Tensor) -> Tensor:
-        """Return x with the pixels that the boundary shows beyond each border."""
-        width = ((self.kernel_size - 1) // 2, self.kernel_size // 2)
-        if self.boundary == "zero_padding":
-            return ops.pad(x, ((0, 0), width, width, (0, 0)))
-        for axis in (1, 2):
-            pixels = np.pad(np.arange(x.shape[axis], dtype="int32"), width, mode=PAD_MODES[self.boundary])
-            x = ops.take(x, pixels, axis=axis)
-        return x
+        return ops.conv(
+            pad(x, self.kernel_size, self.boundary),
+            kernel,
+            strides=self.strides,
+            padding="valid",
+            data_format="channels_last",
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs."""
@@ -157,6 +157,7 @@ class Convolution(keras.layers.Layer):
             "strides": self.strides,
             "boundary": self.boundary,
             "gain": self.gain,
+            "weights": self.sampling,
         }
 
 
@@ -217,7 +218,7 @@ class ReLU(keras.layers.Layer):
     Example:
 
     >>> images = np.array([-1.0, 3.0], "float32").reshape(1, 1, 2, 1)
-    >>> np.ravel(ReLU()(InitialState()(images, images)).noise).tolist()
+    >>> np.abs(ReLU()(InitialState()(images, images)).noise).ravel().tolist()
     [0.0, 1.0]
 
     Reference: equations 2 and 3, section 2 of arXiv 1811.03087.
@@ -226,10 +227,8 @@ class ReLU(keras.layers.Layer):
     def call(self, state: State) -> State:
         """Return the rectified state; the scales stay, because the rectifier is homogeneous."""
         state = State(*state)
-        passes = state.signal > 0
-        return state._replace(
-            signal=ops.relu(state.signal), noise=ops.where(passes, state.noise, ops.zeros_like(state.noise))
-        )
+        signal, noise = ops.jvp(ops.relu, (state.signal,), (state.noise,))
+        return state._replace(signal=signal, noise=noise)
 
 
 @register
@@ -264,9 +263,12 @@ class Add(keras.layers.Layer):
 
 @register
 class Rescaling(keras.layers.Layer):
-    """Divide signal and noise by their root mean squares r and add 2 ln r to their running logarithms.
+    """Divide noise and signal by their root mean squares r and add 2 ln r to their running logarithms.
 
     Nothing else changes, because the true signal and noise stay the same; what is exactly zero stays zero.
+
+    Args:
+        rescale_signal: Whether the signal is rescaled too, which normalized ones do not need.
 
     Call arguments:
         state: The state.
@@ -280,14 +282,24 @@ class Rescaling(keras.layers.Layer):
     Reference: section 3 of arXiv 1811.03087.
     """
 
+    def __init__(self, rescale_signal: bool = True, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.rescale_signal = boolean("rescale_signal", rescale_signal)
+
     def call(self, state: State) -> State:
         """Return the state with a mean square of 1."""
-        state = State(*state)
-        signal_square = unless_zero(ops.mean(ops.square(state.signal)))
-        noise_square = unless_zero(ops.mean(ops.square(state.noise)))
-        return State(
-            state.signal / ops.sqrt(signal_square),
-            state.noise / ops.sqrt(noise_square),
-            state.log_signal + ops.log(signal_square),
-            state.log_noise + ops.log(noise_square),
-        )
+        signal, noise, log_signal, log_noise = state
+        if self.rescale_signal:
+            signal, log_signal = self.rescaled(signal, log_signal)
+        noise, log_noise = self.rescaled(noise, log_noise)
+        return State(signal, noise, log_signal, log_noise)
+
+    @staticmethod
+    def rescaled(x: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a tensor with a mean square of 1, and its running logarithm."""
+        mean_square = unless_zero(ops.mean(ops.square(x)))
+        return x * (1 / ops.sqrt(mean_square)), log_scale + ops.log(mean_square)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs."""
+        return {**super().get_config(), "rescale_signal": self.rescale_signal}

@@ -17,7 +17,7 @@ from .state import State, Tensor
 # One row per kind of step; each makes the layer of an experiment.
 STEPS: dict[str, Callable[[Experiment], keras.layers.Layer]] = {
     "conv": lambda experiment: Convolution(
-        experiment.num_channels, experiment.kernel_size, boundary=experiment.boundary
+        experiment.num_channels, experiment.kernel_size, boundary=experiment.boundary, weights=experiment.weights
     ),
     "batch_norm": lambda experiment: BatchNormalization(experiment.epsilon),
     "activation": lambda experiment: ReLU(),
@@ -67,7 +67,8 @@ class Block(ExperimentLayer):
         self.steps = [[STEPS[step](self.experiment) for step in self.experiment.row.steps] for _ in range(repeats)]
         # Only where it is called: Keras on JAX runs a model twice as long as one of its layers is not built.
         self.add = Add() if self.experiment.row.residual else None
-        self.rescaling = Rescaling()
+        # A normalized signal grows with depth no faster than a power.
+        self.rescaling = Rescaling(rescale_signal="batch_norm" not in self.experiment.row.steps)
 
     def call(self, state: State, seeds: Tensor = None, kernels: Sequence[Tensor] | None = None) -> list[State]:
         """Return the states at all places."""
@@ -183,6 +184,7 @@ def build_network(experiment: Experiment, image_shape: tuple[int, ...]) -> keras
         boundary=experiment.boundary,
         gain=1.0,
         strides=1 if experiment.fully_connected else 2,
+        weights=experiment.weights,
         name="first_convolution",
     )
     state = Rescaling()(first(InitialState()(images, noise), seed=seeds[0]))

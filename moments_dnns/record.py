@@ -16,7 +16,9 @@ import numpy as np
 from .experiment import Experiment
 from .moments import MOMENTS, STORED_AS, split_name
 
-SCHEMA = 1  # of experiment.json; a later one must still read the earlier ones
+SCHEMA = 2  # of experiment.json
+# What an experiment had, before there was a parameter for it, by the schema that lacks it.
+EARLIER: dict[int, dict[str, Any]] = {1: {"weights": "explicit"}}
 DESCRIBED = ("depth", "res_depth")  # arrays that follow from the description
 LONGEST_DEPTH = 2**31  # more than any network has; a larger one in a file would exhaust the memory
 
@@ -157,9 +159,12 @@ class Record:
         fields = json.loads(content)
         if not isinstance(fields, dict):
             raise TypeError("expected a JSON object")
-        if (schema := fields.pop("schema")) != SCHEMA:
+        if (schema := fields.pop("schema")) not in (*EARLIER, SCHEMA):
             raise ValueError(f"expected schema {SCHEMA}, found {schema!r}: a later version may have written it")
-        fields["experiment"] = Experiment.from_json(json.dumps(fields["experiment"]))
+        implied = {
+            name: value for known, lacking in EARLIER.items() if known >= schema for name, value in lacking.items()
+        }
+        fields["experiment"] = Experiment.from_json(json.dumps({**implied, **fields["experiment"]}))
         fields["arrays"] = tuple(fields["arrays"])
         fields["sources"] = tuple(Source(**source) for source in fields["sources"])
         record = cls(**fields)

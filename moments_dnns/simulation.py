@@ -94,6 +94,7 @@ def run_experiment(
     seed: int = 0,
     compute_reff_signal: bool = True,
     compute_reff_noise: bool = True,
+    weights: str = "auto",
     verbose: bool = True,
     overwrite: bool = False,
     workers: int = 1,
@@ -123,6 +124,8 @@ def run_experiment(
         seed: The only source of randomness. Realization k has the same numbers whatever `num_realizations`.
         compute_reff_signal: Whether to take effective ranks of the signal.
         compute_reff_noise: Whether to take effective ranks of the noise.
+        weights: `"explicit"` draws the weights of fully connected layers, `"gram"` their outputs given their inputs,
+            which is the same law and faster for wide layers; `"auto"` takes the faster one.
         verbose: Whether to show a progress bar.
         overwrite: Whether another experiment of that name is replaced, once the first realizations are saved.
         workers: Number of processes on this machine; 1 computes in this one.
@@ -168,6 +171,7 @@ def run_experiment(
         seed=seed,
         compute_reff_signal=compute_reff_signal,
         compute_reff_noise=compute_reff_noise,
+        weights=weights,
     )
     convergence = Convergence(non_negative("tolerance", tolerance), whole(1)("chunk_size", chunk_size))
     workers = whole(1)("workers", workers)

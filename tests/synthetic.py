@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,11 @@ def is_genuine(moments):
     return all(np.array_equal(moments[name], expected[name]) for name in moments)
 
 
+def heed_interrupts():
+    """Let a new process answer Ctrl-C, which is ignored by whatever a shell has started in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def writer(scenario, num_realizations=30):
     """A process that writes to the experiment `demo` (see writer.py), from its first line of output on."""
@@ -70,6 +76,7 @@ def writer(scenario, num_realizations=30):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(root)},
+        preexec_fn=heed_interrupts,
     )
     try:
         process.first_line = process.stdout.readline()

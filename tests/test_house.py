@@ -18,9 +18,10 @@ PACKAGE = ROOT / "moments_dnns"
 FLOORS = [
     {"validation", "architectures", "moments", "analysis", "state", "cli"},
     {"experiment", "figures", "data", "files", "folders"},
-    {"record", "layers", "plotting"},
-    {"generations", "measurement", "provenance", "labelled"},
-    {"network", "results", "convergence"},
+    {"record", "randomness", "boundaries", "plotting"},
+    {"generations", "layers", "provenance", "labelled"},
+    {"measurement", "results", "convergence"},
+    {"network"},
     {"store", "realizations"},
     {"execution"},
     {"simulation"},
@@ -28,7 +29,10 @@ FLOORS = [
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 # The libraries that take long to import, and where that may happen: at the top of a module, or within a function.
-AT_THE_TOP = {"keras": {"state", "layers", "measurement", "network"}, "matplotlib": {"plotting"}}
+AT_THE_TOP = {
+    "keras": {"state", "boundaries", "layers", "randomness", "measurement", "network"},
+    "matplotlib": {"plotting"},
+}
 IN_A_FUNCTION = {"keras": {"data", "realizations", "simulation"}, "pandas": {"labelled"}, "xarray": {"labelled"}}
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
 

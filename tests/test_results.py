@@ -724,3 +724,15 @@ def test_any_header_may_be_there(npy_folder, old, new):
 
     load_with(npy_folder, "nu2_signal_loc1.npy", change)
     assert not Path("executed").exists()
+
+
+def test_a_folder_of_the_first_schema_still_loads(npy_folder):
+    save_experiment(complete(describe()), "older")
+    path = npy_folder / "older" / "experiment.json"
+    content = json.loads(path.read_text())
+    assert content.pop("schema") == 2
+    del content["experiment"]["weights"]
+    path.write_text(json.dumps({**content, "schema": 1}))
+    moments = load_experiment("older")
+    assert moments.experiment == attrs.evolve(describe(), weights="explicit")
+    assert is_genuine(moments)

@@ -12,6 +12,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 import pytest
+from synthetic import heed_interrupts
 
 from moments_dnns import Experiment, list_experiments, load_experiment, run_experiment
 from moments_dnns.experiment import BOUNDARIES
@@ -232,13 +233,21 @@ def test_ctrl_c_in_a_terminal_keeps_what_was_finished(npy_folder, reference):
         *(f"--{name}={value}" for name, value in settings.items()),
     ]
     process = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "MOMENTS_DNNS_NPY": str(npy_folder)}, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env={**os.environ, "MOMENTS_DNNS_NPY": str(npy_folder)},
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
     )
-    deadline = time.monotonic() + 120
-    while not (npy_folder / "demo" / "experiment.json").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 300
+        while not (npy_folder / "demo" / "experiment.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     kept = load_experiment("demo")

@@ -1,0 +1,128 @@
+"""Gaussian weights from a seed that is a tensor, and their products drawn without drawing them."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+from keras import ops
+
+from .state import Tensor, unless_zero
+
+# Gram sampling pays from this ratio of channels to points on: measured, see benchmarks/README.md.
+CHANNELS_PER_POINT = 4
+
+# Added to the unit diagonal of the float64 correlations, so that rounding leaves every pivot positive. As an error of
+# the outputs it is the root of that, 1.4e-7, about what float32 rounds in the explicit product.
+JITTER = 2e-14
+
+
+class TensorSeed(keras.random.SeedGenerator):
+    """A seed that is a tensor, where Keras' own generators take integers only.
+
+    Args:
+        seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
+    """
+
+    def __init__(self, seed: Tensor):
+        # No state is kept, hence no call of the parent's: a layer's call stays a pure function.
+        self.seed = ops.cast(seed, "uint32" if keras.backend.backend() == "jax" else "int32")
+
+    def next(self, ordered: bool = True) -> Tensor:
+        """Return the seed."""
+        return self.seed
+
+
+def gaussian(shape: tuple[int, ...], seed: Tensor, variance: float = 1.0) -> Tensor:
+    """Draw independent normal numbers with mean 0.
+
+    Formula: `sqrt(-2 ln(1 - u)) * (cos, sin)(2 pi v)` with u, v uniform on [0, 1) (Box and Muller), which takes half
+    the time of the backends' own normals on a CPU.
+
+    Args:
+        shape: The shape of the result.
+        seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
+        variance: Their variance.
+
+    Returns:
+        float32 tensor.
+
+    Example:
+
+    >>> tuple(gaussian((2, 3), np.array([1, 2])).shape)
+    (2, 3)
+    """
+    size = math.prod(shape)
+    uniform = keras.random.uniform((2, -(-size // 2)), dtype="float32", seed=TensorSeed(seed))
+    radius = ops.sqrt(-2 * variance * ops.log(1 - uniform[0]))
+    angle = 2 * math.pi * uniform[1]
+    numbers = ops.concatenate([radius * ops.cos(angle), radius * ops.sin(angle)])
+    return ops.reshape(numbers[:size], shape)
+
+
+def gram_root(x: Tensor) -> Tensor:
+    """Return a square matrix L with `L @ L.T = x @ x.T`, to the precision of float32 in every row.
+
+    Args:
+        x: Tensor of shape (points, channels), with more channels than points.
+
+    Returns:
+        Lower triangular tensor of shape (points, points); rows of zeros stay zero.
+
+    Example:
+
+    >>> root = gram_root(ops.array([[3.0, 4.0]]))
+    >>> round(abs(float(root[0, 0])), 5)
+    5.0
+    """
+    if keras.backend.backend() == "jax":
+        # JAX has float64 only where a user enables it. A QR decomposition never forms the Gram matrix, which would
+        # square the condition number.
+        return ops.transpose(ops.qr(ops.transpose(x))[1])
+    x = ops.cast(x, "float64")
+    gram = ops.matmul(x, ops.transpose(x))
+    norms = ops.sqrt(ops.diagonal(gram))
+    scale = 1 / unless_zero(norms)
+    correlation = gram * scale[:, None] * scale[None] + JITTER * ops.eye(x.shape[0], dtype="float64")
+    return ops.cast(ops.cholesky(correlation) * norms[:, None], "float32")
+
+
+def sample_product(x: Tensor, num_channels: int, seed: Tensor, variance: float) -> Tensor:
+    """Draw `x @ w` for a matrix w of independent normal weights, without drawing w.
+
+    Given x, the columns of the product are independent and Gaussian, with the covariance `variance * x @ x.T`. So it
+    has exactly the law of `L @ z`, with `L @ L.T = x @ x.T` and z one normal number for each entry of the result.
+
+    Args:
+        x: Tensor of shape (points, channels).
+        num_channels: Number of columns of w.
+        seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
+        variance: Variance of the weights.
+
+    Returns:
+        Tensor of shape (points, num_channels).
+
+    Example:
+
+    >>> tuple(sample_product(np.ones((2, 8), "float32"), 5, np.array([1, 2]), 0.25).shape)
+    (2, 5)
+    """
+    return ops.matmul(gram_root(x), gaussian((x.shape[0], num_channels), seed, variance))
+
+
+def uses_gram(weights: str, num_points: int | None, num_channels: int) -> bool:
+    """Tell whether the outputs of a fully connected layer are sampled from a Gram matrix.
+
+    Args:
+        weights: `"explicit"`, `"gram"`, or `"auto"`: where it is faster.
+        num_points: Rows of the layer's input, those of signal and noise together; None if that is left open.
+        num_channels: Columns of its output.
+
+    Example:
+
+    >>> uses_gram("auto", 128, 512), uses_gram("auto", 128, 256), uses_gram("gram", 128, 256)
+    (True, False, True)
+    """
+    if weights == "auto":
+        return num_points is not None and CHANNELS_PER_POINT * num_points <= num_channels
+    return weights == "gram"
