@@ -109,16 +109,15 @@ class Convolution(keras.layers.Layer):
                     kernel_size=self.kernel_size,
                 )
             )
-        x = ops.concatenate([state.signal, state.noise])
-        if kernel is None and self.samples_outputs(x.shape):
-            y = self.sample_outputs(x, seed)
+        if kernel is None and self.samples_outputs(state.signal.shape):
+            signal, noise = self.sample_outputs(state, seed)
         else:
-            y = self.convolve(x, self.draw_kernel(seed, x.shape[-1]) if kernel is None else kernel)
-        signal, noise = ops.split(y, 2)
+            kernel = self.draw_kernel(seed, state.signal.shape[-1]) if kernel is None else kernel
+            signal, noise = self.convolve(state, kernel)
         return state._replace(signal=signal, noise=noise)
 
     def samples_outputs(self, shape: tuple[int | None, ...]) -> bool:
-        """Tell whether the outputs of inputs of a shape are drawn without a kernel."""
+        """Tell whether the outputs of a signal of a shape are drawn without a kernel."""
         fully_connected = self.kernel_size == self.strides == 1 and tuple(shape[1:3]) == (1, 1)
         if self.sampling == "gram" and not fully_connected:
             raise ValueError(
@@ -126,27 +125,25 @@ class Convolution(keras.layers.Layer):
             )
         return fully_connected and uses_gram(self.sampling, shape[0], self.num_channels)
 
-    def sample_outputs(self, x: Tensor, seed: Tensor) -> Tensor:
-        """Return outputs of shape (points, 1, 1, num_channels) for inputs of shape (points, 1, 1, channels)."""
-        x = x[:, 0, 0]
-        return sample_product(x, self.num_channels, seed, self.gain / x.shape[-1])[:, None, None]
+    def sample_outputs(self, state: State, seed: Tensor) -> list[Tensor]:
+        """Return the outputs for a signal and a noise of shape (batch, 1, 1, channels), which share their weights."""
+        x = ops.concatenate([state.signal, state.noise])[:, 0, 0]
+        outputs = sample_product(x, self.num_channels, seed, self.gain / x.shape[-1])
+        return ops.split(outputs[:, None, None], 2)
 
     def draw_kernel(self, seed: Tensor, input_channels: int) -> Tensor:
         """Return the Gaussian kernel of a seed."""
         shape = (self.kernel_size, self.kernel_size, input_channels, self.num_channels)
         return gaussian(shape, seed, self.gain / math.prod(shape[:3]))
 
-    def convolve(self, x: Tensor, kernel: Tensor) -> Tensor:
-        """Return x, shape (batch, height, width, channels), convolved with the kernel."""
+    def convolve(self, state: State, kernel: Tensor) -> list[Tensor]:
+        """Return signal and noise, convolved with one kernel."""
         if self.kernel_size == self.strides == 1:
-            return ops.matmul(x, kernel[0, 0])
-        return ops.conv(
-            pad(x, self.kernel_size, self.boundary),
-            kernel,
-            strides=self.strides,
-            padding="valid",
-            data_format="channels_last",
-        )
+            return [ops.matmul(x, kernel[0, 0]) for x in (state.signal, state.noise)]
+        # As one batch, which is faster for convolutions; a product of matrices gains less than the copies cost.
+        x = pad(ops.concatenate([state.signal, state.noise]), self.kernel_size, self.boundary)
+        y = ops.conv(x, kernel, strides=self.strides, padding="valid", data_format="channels_last")
+        return ops.split(y, 2)
 
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs."""

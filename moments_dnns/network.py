@@ -148,8 +148,9 @@ def uses_xla() -> bool:
 
     On a CPU, TensorFlow's graphs run at the machine's peak, which XLA misses by a wide margin there.
     """
-    on_accelerator = any(not device.startswith("cpu") for device in keras.distribution.list_devices())
-    return {"jax": True, "tensorflow": on_accelerator}.get(keras.backend.backend(), False)
+    if keras.backend.backend() == "tensorflow":
+        return any(not device.startswith("cpu") for device in keras.distribution.list_devices())
+    return keras.backend.backend() == "jax"
 
 
 def build_network(experiment: Experiment, image_shape: tuple[int, ...]) -> keras.Model:

@@ -9,8 +9,8 @@ from keras import ops
 
 from .state import Tensor, unless_zero
 
-# Gram sampling pays from this ratio of channels to points on: measured, see benchmarks/README.md.
-CHANNELS_PER_POINT = 4
+# Gram sampling pays from this ratio of channels to images on: measured, see benchmarks/README.md.
+CHANNELS_PER_IMAGE = 8
 
 # Added to the unit diagonal of the float64 correlations, so that rounding leaves every pivot positive. As an error of
 # the outputs it is the root of that, 1.4e-7, about what float32 rounds in the explicit product.
@@ -75,9 +75,9 @@ def gram_root(x: Tensor) -> Tensor:
     >>> round(abs(float(root[0, 0])), 5)
     5.0
     """
-    if keras.backend.backend() == "jax":
-        # JAX has float64 only where a user enables it. A QR decomposition never forms the Gram matrix, which would
-        # square the condition number.
+    if keras.backend.backend() != "tensorflow":
+        # JAX has float64 only where a user enables it, and Keras' products on PyTorch never have it. A QR decomposition
+        # does not form the Gram matrix, which would square the condition number.
         return ops.transpose(ops.qr(ops.transpose(x))[1])
     x = ops.cast(x, "float64")
     gram = ops.matmul(x, ops.transpose(x))
@@ -110,19 +110,19 @@ def sample_product(x: Tensor, num_channels: int, seed: Tensor, variance: float) 
     return ops.matmul(gram_root(x), gaussian((x.shape[0], num_channels), seed, variance))
 
 
-def uses_gram(weights: str, num_points: int | None, num_channels: int) -> bool:
+def uses_gram(weights: str, batch_size: int | None, num_channels: int) -> bool:
     """Tell whether the outputs of a fully connected layer are sampled from a Gram matrix.
 
     Args:
         weights: `"explicit"`, `"gram"`, or `"auto"`: where it is faster.
-        num_points: Rows of the layer's input, those of signal and noise together; None if that is left open.
+        batch_size: Images, each of them a row of the signal and one of the noise; None if that is left open.
         num_channels: Columns of its output.
 
     Example:
 
-    >>> uses_gram("auto", 128, 512), uses_gram("auto", 128, 256), uses_gram("gram", 128, 256)
+    >>> uses_gram("auto", 64, 512), uses_gram("auto", 64, 256), uses_gram("gram", 64, 256)
     (True, False, True)
     """
     if weights == "auto":
-        return num_points is not None and CHANNELS_PER_POINT * num_points <= num_channels
+        return batch_size is not None and CHANNELS_PER_IMAGE * batch_size <= num_channels
     return weights == "gram"

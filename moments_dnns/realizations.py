@@ -162,7 +162,10 @@ def describe_device(backend: str) -> dict[str, Any]:
                 dtype_policy=keras.config.dtype_policy().name,
             )
         )
-    devices = keras.distribution.list_devices()
+    # Keras lists no devices for PyTorch.
+    devices = [str(keras.ops.zeros(()).device)] if backend == "torch" else keras.distribution.list_devices()
     # NVIDIA's libraries round the factors of products to TF32 unless this variable forbids it.
-    tf32 = any("gpu" in device for device in devices) and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
+    tf32 = (
+        any("gpu" in device or "cuda" in device for device in devices) and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
+    )
     return {"backend": backend, "devices": devices, "dtype": keras.config.floatx(), "tf32": tf32}

@@ -92,12 +92,12 @@ def test_products_have_the_law_of_explicit_weights():
 
 
 @pytest.mark.parametrize(
-    ("weights", "points", "channels", "expected"),
-    [("explicit", 2, 512, False), ("gram", 512, 16, True), ("auto", 128, 512, True), ("auto", 128, 511, False),
+    ("weights", "batch_size", "channels", "expected"),
+    [("explicit", 2, 512, False), ("gram", 512, 16, True), ("auto", 64, 512, True), ("auto", 64, 511, False),
      ("auto", None, 512, False)],
 )  # fmt: skip
-def test_what_is_drawn(weights, points, channels, expected):
-    assert uses_gram(weights, points, channels) is expected
+def test_what_is_drawn(weights, batch_size, channels, expected):
+    assert uses_gram(weights, batch_size, channels) is expected
 
 
 def test_only_fully_connected_layers_have_a_gram_matrix():
