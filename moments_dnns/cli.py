@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -34,6 +35,8 @@ def run(parser: Parser, command: Callable[..., None], arguments: dict[str, Any])
 
     Bad input, a file in the way, and a missing download are told in one line with exit code 2; Ctrl-C gives 130.
     """
+    # TensorFlow greets at length otherwise. This process is ours; an import of the package leaves the variable alone.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         command(**arguments)
     except KeyboardInterrupt:
