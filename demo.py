@@ -1,4 +1,4 @@
-"""The main job in a few minutes: four architectures on embedded images, and what their figures show."""
+"""The main job in a few minutes: three architectures on embedded images, and what their figures show."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ DEMOS = {
         "With batch normalization but no skip connections chi explodes: the noise gains {:.2f} dB per layer, and\n"
         "chi is e^{:.1f} at the last one. The network is pathological, in another way.",
         lambda moments: [
-            20 / np.log(10) * last_mean(moments, "log_chi_loc4") / 100,
+            20 / np.log(10) * last_mean(moments, "log_chi_loc4") / moments.experiment.total_depth,
             last_mean(moments, "log_chi_loc4"),
         ],
     ),
@@ -83,7 +83,7 @@ DEMOS = {
             "num_realizations": 40,
         },
         plot_bn_ff,
-        "The same with 3 x 3 convolutions: chi is e^{:.1f} after 40 layers, mu4 of the normalized signal has grown\n"
+        "The same with 3 x 3 convolutions: chi is e^{:.1f} at the last layer, mu4 of the normalized signal has grown\n"
         "to {:.1f} (3 for a Gaussian).",
         lambda moments: [last_mean(moments, "log_chi_loc4"), last_mean(moments, "mu4_signal_loc3")],
     ),

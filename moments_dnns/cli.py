@@ -41,7 +41,7 @@ def run(parser: Parser, command: Callable[..., None], arguments: dict[str, Any])
         command(**arguments)
     except KeyboardInterrupt:
         return 130
-    except (TypeError, ValueError, LookupError, OSError) as error:
+    except (TypeError, ValueError, LookupError, OSError, RuntimeError) as error:
         # str() of a KeyError quotes its message.
         parser.exit(2, f"{parser.prog}: error: {error.args[0] if isinstance(error, KeyError) else error}\n")
     return 0

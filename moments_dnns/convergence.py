@@ -74,6 +74,7 @@ class Convergence:
         self.tolerance, self.chunk_size = tolerance, chunk_size
         self.reached = False
         self._statistics: dict[str, Statistics] = {}
+        self._units: dict[str, np.ndarray] = {}
         self._waiting: dict[int, Row] = {}
         self._latest: list[Row] = []
         self._next = 0
@@ -98,16 +99,18 @@ class Convergence:
 
     def _look(self) -> None:
         samples = {name: np.stack([row[name] for row in self._latest]) for name in self._latest[0]}
-        for name in list(samples):
-            if "mu2_signal" in name:
-                log_chi = name.replace("mu2_signal", "log_chi")
-                samples[log_chi] = derive(samples, log_chi)
         self._latest = []
         # A dead network has infinite logarithms: such means never converge, which is no error here.
-        with np.errstate(invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for name in list(samples):
+                if "mu2_signal" in name:
+                    log_chi = name.replace("mu2_signal", "log_chi")
+                    samples[log_chi] = derive(samples, log_chi)
             for name, sample in samples.items():
+                # In units of the first means: squares of the moments of a narrow, deep network leave float64's range.
+                unit = self._units.setdefault(name, _unit(name, sample.mean(axis=0)))
                 known = self._statistics.get(name)
-                self._statistics[name] = known.updated(sample) if known else Statistics.of(sample)
+                self._statistics[name] = known.updated(sample / unit) if known else Statistics.of(sample / unit)
             self.reached = all(
                 bool((statistics.standard_error < self.tolerance * _unit(name, statistics.mean)).all())
                 for name, statistics in self._statistics.items()
@@ -116,4 +119,4 @@ class Convergence:
 
 def _unit(name: str, mean: np.ndarray) -> np.ndarray:
     moment = MOMENTS.get(split_name(name)[0])
-    return np.ones_like(mean) if moment is None or moment.logarithm else np.abs(mean)
+    return np.ones_like(mean) if moment is None or moment.logarithm else np.where(mean == 0, 1.0, np.abs(mean))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager
@@ -19,6 +20,12 @@ from .validation import refusal
 # How often a chunk is tried again when its worker dies, raises or is lost.
 NUM_RETRIES = 2
 
+# So many chunks are on their way for each worker: enough to keep it busy, few enough that nothing piles up.
+CHUNKS_PER_WORKER = 2
+WORKERS_WHERE_UNKNOWN = 128  # an executor need not tell how many it has
+
+SECONDS_BETWEEN_SIGNS = 2.0
+
 Task = Callable[[Sequence[int]], Chunk]
 
 
@@ -31,6 +38,7 @@ class WorkerPool(Executor):
     """
 
     def __init__(self, num_workers: int):
+        self._max_workers = num_workers  # under the name that the standard library's executors use
         spawn = get_context("spawn")
         self.pool = ProcessPool(
             num_workers, initializer=_set_up_worker, context=spawn, initargs=(spawn.Value("i", 0), num_workers)
@@ -59,6 +67,9 @@ def _set_up_worker(counter: Any, num_workers: int) -> None:
     # its sums on a CPU depend on how many cores it sees, and all workers see as many as a serial run.
     threads = max(1, len(os.sched_getaffinity(0)) // num_workers) if hasattr(os, "sched_getaffinity") else 1
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
+    # A worker that takes the place of a dead one may share a GPU with another for a while.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if gpus := visible_gpus():
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[worker % len(gpus)]
 
@@ -80,11 +91,11 @@ def worker_pool(num_workers: int) -> Iterator[WorkerPool]:
         pool.shutdown(cancel_futures=True)
 
 
-def submit_all(executor: Executor, task: Task, chunks: Sequence[Sequence[int]]) -> Generator[Chunk]:
-    """Compute chunks by an executor and yield them as they come, in any order.
+def submit_all(executor: Executor, task: Task, chunks: Sequence[Sequence[int]]) -> Generator[Chunk | None]:
+    """Compute chunks by an executor and yield them as they come, in any order; None when none came for a while.
 
-    A chunk whose worker died, raised or was lost is tried again, `NUM_RETRIES` times. What is still waiting when the
-    iterator is closed is cancelled.
+    A chunk whose worker died, raised or was lost is tried again before any other, `NUM_RETRIES` times. A bounded
+    number of chunks is on its way at any time. What is still waiting when the iterator is closed is cancelled.
 
     Args:
         executor: Any executor whose workers can import this package.
@@ -94,36 +105,44 @@ def submit_all(executor: Executor, task: Task, chunks: Sequence[Sequence[int]]) 
     Raises:
         RuntimeError: If a chunk failed too often, or the executor broke; from the error of its last try.
     """
+    waiting: deque[Sequence[int]] = deque(map(tuple, chunks))
     futures: dict[Future[Chunk], Sequence[int]] = {}
     failures: dict[Sequence[int], int] = {}
+    most = CHUNKS_PER_WORKER * getattr(executor, "_max_workers", WORKERS_WHERE_UNKNOWN)
     try:
-        futures |= {executor.submit(task, chunk): chunk for chunk in map(tuple, chunks)}
-        while futures:
-            for future in wait(futures, return_when=FIRST_COMPLETED).done:
-                chunk = futures.pop(future)
-                # Nobody cancels but the executor: a cancelled chunk is a lost one.
-                error = _error(future)
+        while waiting or futures:
+            while waiting and len(futures) < most:
+                chunk = waiting.popleft()
+                futures[executor.submit(task, chunk)] = chunk
+            done = wait(futures, timeout=SECONDS_BETWEEN_SIGNS, return_when=FIRST_COMPLETED).done
+            if not done:
+                yield None
+            # What succeeded comes first: a failure may end the run.
+            for future in sorted(done, key=lambda future: _error(future) is not None):
+                chunk, error = futures.pop(future), _error(future)
                 if error is None:
                     yield future.result()
-                    continue
-                failures[chunk] = failures.get(chunk, 0) + 1
-                if failures[chunk] > NUM_RETRIES or isinstance(error, BrokenExecutor):
-                    raise RuntimeError(
-                        refusal(
-                            f"a chunk of realizations failed {failures[chunk]} times, the last time with: {error!r}. "
-                            "What was finished of a named experiment is kept, and the same call continues it.",
-                            realizations=list(chunk),
-                        )
-                    ) from error
-                warnings.warn(
-                    f"realizations {chunk[0]} to {chunk[-1]} are tried again after: {error!r}",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
-                futures[executor.submit(task, chunk)] = chunk
+                else:
+                    failures[chunk] = failures.get(chunk, 0) + 1
+                    _report(error, chunk, failures[chunk])
+                    waiting.appendleft(chunk)
     finally:
         for future in futures:
             future.cancel()
+
+
+def _report(error: BaseException, chunk: Sequence[int], num_failures: int) -> None:
+    if num_failures > NUM_RETRIES or isinstance(error, BrokenExecutor):
+        raise RuntimeError(
+            refusal(
+                f"a chunk of realizations failed {num_failures} times, the last time with: {error!r}. "
+                "What was finished of a named experiment is kept, and the same call continues it.",
+                realizations=list(chunk),
+            )
+        ) from error
+    warnings.warn(
+        f"realizations {chunk[0]} to {chunk[-1]} are tried again after: {error!r}", RuntimeWarning, stacklevel=3
+    )
 
 
 def _error(future: Future[Chunk]) -> BaseException | None:

@@ -145,6 +145,13 @@ class Experiment:
             raise ValueError(
                 refusal(f"batch_size must be at most the {shape[0]} images of the dataset.", batch_size=self.batch_size)
             )
+        if self.fully_connected and self.batch_size == 1:
+            raise ValueError(
+                refusal(
+                    "a fully connected network needs a batch_size of at least 2: one number has no standard deviation.",
+                    batch_size=self.batch_size,
+                )
+            )
         # The first convolution has stride 2, so every later one sees half the pixels.
         smallest = -(-min(shape[1:3]) // 2)
         if not self.fully_connected and self.kernel_size > smallest:

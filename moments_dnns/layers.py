@@ -102,10 +102,11 @@ class Convolution(keras.layers.Layer):
         state = State(*state)
         if (seed is None) == (kernel is None):
             raise ValueError(refusal("expected either a seed or a kernel.", seed=seed, kernel=kernel))
-        if self.kernel_size > min(state.signal.shape[1:3]):
+        if None in state.signal.shape[1:] or self.kernel_size > min(state.signal.shape[1:3]):
             raise ValueError(
                 refusal(
-                    f"kernel_size must be at most the side of the image, of shape {tuple(state.signal.shape)}.",
+                    "height, width and channels must be known, and kernel_size at most the side of the image, of shape "
+                    f"{tuple(state.signal.shape)}.",
                     kernel_size=self.kernel_size,
                 )
             )

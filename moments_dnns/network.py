@@ -56,7 +56,7 @@ class Block(ExperimentLayer):
         kernels: A list of kernels instead of seeds.
 
     Returns:
-        List of states, in the order of the architecture's places; the last with a rescaled noise, and signal unless normalized.
+        List of states, in the order of the architecture's places; the last is rescaled.
 
     Reference: equations 1 to 7 of arXiv 1811.03087.
     """

@@ -61,13 +61,14 @@ def gaussian(shape: tuple[int, ...], seed: Tensor, variance: float = 1.0) -> Ten
 
 
 def gram_root(x: Tensor) -> Tensor:
-    """Return a square matrix L with `L @ L.T = x @ x.T`, to the precision of float32 in every row.
+    """Return a small matrix L with `L @ L.T = x @ x.T`, to the precision of float32 in every row.
 
     Args:
-        x: Tensor of shape (points, channels), with more channels than points.
+        x: Tensor of shape (points, channels).
 
     Returns:
-        Lower triangular tensor of shape (points, points); rows of zeros stay zero.
+        Lower triangular tensor of shape (points, points), or (points, channels) where these are fewer and the backend
+        is not TensorFlow; rows of zeros stay zero.
 
     Example:
 
@@ -107,11 +108,14 @@ def sample_product(x: Tensor, num_channels: int, seed: Tensor, variance: float) 
     >>> tuple(sample_product(np.ones((2, 8), "float32"), 5, np.array([1, 2]), 0.25).shape)
     (2, 5)
     """
-    return ops.matmul(gram_root(x), gaussian((x.shape[0], num_channels), seed, variance))
+    root = gram_root(x)
+    return ops.matmul(root, gaussian((root.shape[1], num_channels), seed, variance))
 
 
 def uses_gram(weights: str, batch_size: int | None, num_channels: int) -> bool:
     """Tell whether the outputs of a fully connected layer are sampled from a Gram matrix.
+
+    By itself that happens on TensorFlow only, for layers that are wide enough.
 
     Args:
         weights: `"explicit"`, `"gram"`, or `"auto"`: where it is faster.
@@ -120,9 +124,14 @@ def uses_gram(weights: str, batch_size: int | None, num_channels: int) -> bool:
 
     Example:
 
-    >>> uses_gram("auto", 64, 512), uses_gram("auto", 64, 256), uses_gram("gram", 64, 256)
-    (True, False, True)
+    >>> uses_gram("explicit", 64, 512), uses_gram("auto", 64, 256), uses_gram("gram", 64, 256)
+    (False, False, True)
     """
     if weights == "auto":
-        return batch_size is not None and CHANNELS_PER_IMAGE * batch_size <= num_channels
+        # Measured on TensorFlow; elsewhere the root costs more, and JAX's decompositions may block in threads.
+        return (
+            keras.backend.backend() == "tensorflow"
+            and batch_size is not None
+            and CHANNELS_PER_IMAGE * batch_size <= num_channels
+        )
     return weights == "gram"

@@ -100,30 +100,39 @@ class Simulator:
 _local = threading.local()
 
 
-def simulator(experiment: Experiment, dataset: Any) -> Simulator:
-    """Return the simulator of this thread, made anew when the description changes."""
-    key = attrs.evolve(experiment, num_realizations=1)
+def simulator(experiment: Experiment, dataset: Any, sha256: str) -> Simulator:
+    """Return the simulator of this thread, made anew when the description or the images change.
+
+    Raises:
+        ValueError: If the dataset does not hold the images of that hash here.
+    """
+    key = attrs.evolve(experiment, num_realizations=1), sha256
     if getattr(_local, "key", None) != key:
-        _local.key, _local.simulator = None, Simulator(experiment, load_images(dataset))
+        images = load_images(dataset)
+        if images.sha256 != sha256:
+            raise ValueError(refusal("expected the coordinator's images on every worker.", dataset=images.label))
+        _local.key, _local.simulator = None, Simulator(experiment, images)
         _local.key = key
     found: Simulator = _local.simulator
     return found
 
 
-def run_chunk(experiment: Experiment, dataset: Any, backend: str, realizations: Sequence[int]) -> Chunk:
+def run_chunk(experiment: Experiment, dataset: Any, sha256: str, backend: str, realizations: Sequence[int]) -> Chunk:
     """Return some realizations: what an executor is handed, on whatever process or machine it runs.
 
     Args:
         experiment: The description.
         dataset: The dataset, as `run_experiment` takes it; a path must lead to it on every machine.
+        sha256: The hash of its images.
         backend: The Keras backend that the coordinator uses.
         realizations: Their indices.
 
     Raises:
         RuntimeError: If Keras runs on another backend here.
+        ValueError: If the dataset holds other images here.
     """
     use_backend(backend)
-    return simulator(experiment, dataset).run(realizations)
+    return simulator(experiment, dataset, sha256).run(realizations)
 
 
 def use_backend(backend: str) -> None:

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -18,10 +18,11 @@ from .convergence import Convergence, Row
 from .data import dataset_label, load_images
 from .execution import Task, submit_all, worker_pool
 from .experiment import Experiment
+from .provenance import now, versions
 from .realizations import Chunk, describe_device, run_chunk
 from .record import Source
 from .results import Moments
-from .store import open_store
+from .store import check_writable, open_store
 from .validation import boolean, non_negative, refusal, whole
 
 # Finished realizations are made durable this often; the disk then costs next to nothing.
@@ -46,7 +47,9 @@ class Memory:
     """Where the realizations of an experiment without a name are kept; the counterpart of a store on disk."""
 
     def __init__(self, experiment: Experiment, provenance: dict[str, Any]):
-        self.experiment, self.provenance = experiment, provenance
+        self.experiment = experiment
+        self.provenance = {"versions": versions(), **provenance, "started": now()}
+        self.begun = time.monotonic()
         shape = (experiment.num_realizations, experiment.num_computations)
         self.arrays = {name: np.full(shape, np.nan) for name in experiment.array_names}
         self.committed: set[int] = set()
@@ -61,6 +64,7 @@ class Memory:
         for name, rows in arrays.items():
             self.arrays[name][list(realizations)] = rows
         self.committed.update(realizations)
+        self.note(ended=now(), wall_seconds=round(time.monotonic() - self.begun, 3))
 
     def note(self, **notes: Any) -> None:
         """Add to the provenance."""
@@ -183,24 +187,44 @@ def run_experiment(
                 workers=workers,
             )
         )
+    if name_experiment is not None:
+        check_writable(name_experiment, experiment, overwrite)
     images = load_images(dataset)
     experiment.check_images(images.images.shape)
     with _executor(workers, executor) as chosen:
         import keras  # only now: bad arguments were refused before a backend starts
 
         backend = keras.backend.backend()
-        device = chosen.submit(describe_device, backend).result() if chosen else describe_device(backend)
         provenance = {
-            **device,
+            **_device(chosen, backend),
             "dataset_sha256": images.sha256,
             "dataset_shape": list(images.images.shape),
             "chunk_size": convergence.chunk_size,
             "tolerance": convergence.tolerance,
         }
         with _open(name_experiment, experiment, provenance, overwrite) as store:
-            task = partial(run_chunk, experiment, dataset, backend)
+            task = partial(run_chunk, experiment, dataset, images.sha256, backend)
             _run(store, experiment, task, chosen, convergence, verbose)
-            return store.moments()
+            moments: Moments = store.moments()
+            return moments
+
+
+def _device(executor: Executor | None, backend: str) -> dict[str, Any]:
+    if executor is None:
+        return describe_device(backend)
+    try:
+        description: dict[str, Any] = executor.submit(describe_device, backend).result()
+    except (TypeError, ValueError):
+        raise
+    except Exception as error:
+        raise RuntimeError(
+            refusal(
+                "expected workers that can start: in a script, call run_experiment below "
+                f"if __name__ == '__main__'. The first worker failed with: {error!r}.",
+                executor=executor,
+            )
+        ) from error
+    return description
 
 
 def _executor(workers: int, executor: Executor | None) -> AbstractContextManager[Executor | None]:
@@ -219,38 +243,52 @@ def _run(
     store: Any, experiment: Experiment, task: Task, executor: Executor | None, convergence: Convergence, verbose: bool
 ) -> None:
     missing, total = store.missing, experiment.num_realizations
+    left = set(missing)
     if convergence.tolerance and len(missing) < total:
-        committed = store.moments()
-        convergence.take(
-            _rows(
-                [index for source in committed.sources for index in range(source.start, source.stop)],
-                {name: committed[name] for name in experiment.array_names},
-            )
-        )
-    chunks = [tuple(chunk) for _, chunk in groupby(missing, lambda realization: realization // convergence.chunk_size)]
-    # Here, one by one: Ctrl-C then costs one realization at most.
-    computed: Generator[Chunk] = (
-        submit_all(executor, task, chunks) if executor else (task((realization,)) for realization in missing)
-    )
+        convergence.take(_committed(store.moments()))
     pending: dict[int, Row] = {}
     last_commit, most_constant = time.monotonic(), 0
-    with tqdm(total=total, initial=total - len(missing), unit="realization", disable=not verbose) as bar:
+    bar = tqdm(total=total, initial=total - len(missing), unit="realization", disable=not verbose)
+    with bar, closing(_computed(task, executor, missing, convergence)) as computed:
         try:
-            while not convergence.reached and (chunk := next(computed, None)):
-                for problem in chunk.problems:
-                    warnings.warn(problem, RuntimeWarning, stacklevel=3)
-                counted = convergence.take(_rows(chunk.realizations, chunk.arrays))
-                most_constant = max(most_constant, chunk.num_constant_channels)
-                store.note(num_constant_channels=most_constant)
-                pending |= counted
-                bar.update(len(counted))
+            for chunk in computed:
+                if chunk:
+                    for problem in chunk.problems:
+                        warnings.warn(problem, RuntimeWarning, stacklevel=3)
+                    most_constant = max(most_constant, chunk.num_constant_channels)
+                    store.note(num_constant_channels=most_constant)
+                    counted = convergence.take(_rows(chunk.realizations, chunk.arrays))
+                    pending |= counted
+                    bar.update(len(left & counted.keys()))
                 if time.monotonic() - last_commit > SECONDS_BETWEEN_COMMITS:
                     _commit(store, pending)
                     last_commit = time.monotonic()
         finally:
             # Also on Ctrl-C and on errors: what is finished is never lost.
             _commit(store, pending)
-            computed.close()
+
+
+def _computed(
+    task: Task, executor: Executor | None, missing: Sequence[int], convergence: Convergence
+) -> Generator[Chunk | None]:
+    """Yield chunks until the tolerance is reached, and None now and then while there is none."""
+    if executor is None:
+        # Here, one by one: Ctrl-C then costs one realization at most.
+        computed: Generator[Chunk | None] = (task((realization,)) for realization in missing)
+    else:
+        chunks = [tuple(chunk) for _, chunk in groupby(missing, lambda index: index // convergence.chunk_size)]
+        computed = submit_all(executor, task, chunks)
+    with closing(computed):
+        while not convergence.reached:
+            try:
+                yield next(computed)
+            except StopIteration:
+                return
+
+
+def _committed(moments: Moments) -> dict[int, Row]:
+    realizations = [index for source in moments.sources for index in range(source.start, source.stop)]
+    return _rows(realizations, {name: moments[name] for name in moments.experiment.array_names})
 
 
 def _rows(realizations: Sequence[int], arrays: Mapping[str, np.ndarray]) -> dict[int, Row]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from .experiment import Experiment
 from .files import read_array, sync_folder, write_array, write_padded, write_rows
+from .folders import experiment_folder
 from .generations import RECORD_FILE, read_experiment, read_record, settle, write_record, writing
 from .labelled import Moments
 from .provenance import combine, now, versions
@@ -169,6 +170,20 @@ def open_store(
         else:
             _allocate(folder, record)
         yield Store(folder, experiment, record)
+
+
+def check_writable(name: str, experiment: Experiment, overwrite: bool) -> None:
+    """Refuse a name that `open_store` would refuse, before any work starts.
+
+    Raises:
+        TypeError, ValueError: If the name is refused.
+        FileExistsError: If there is an experiment of that name with another description, one that was pruned, or
+            one that was merged.
+        CorruptExperimentError: If the experiment that is there is damaged.
+    """
+    folder = experiment_folder(name)
+    if (folder / RECORD_FILE).exists() and not overwrite:
+        _continued(read_record(folder), Record(experiment, (*experiment.array_names, *DESCRIBED), (), True, {}), name)
 
 
 def _continued(found: Record, asked: Record, name: str) -> Record:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import numbers
 import operator
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -28,7 +29,8 @@ def whole(minimum: int) -> Check:
 
     def check(name: str, value: Any) -> int:
         expected = f"{name} must be an integer of at least {minimum}."
-        if is_boolean(value) or not hasattr(value, "__index__"):
+        # NumPy's arrays have __index__ too, whatever their shape.
+        if is_boolean(value) or not isinstance(value, numbers.Integral):
             raise TypeError(refusal(expected, **{name: value}))
         if operator.index(value) < minimum:
             raise ValueError(refusal(expected, **{name: value}))
@@ -40,11 +42,13 @@ def whole(minimum: int) -> Check:
 def non_negative(name: str, value: Any) -> float:
     """Accept finite real numbers from 0 on, NumPy's too; refuse booleans and strings."""
     expected = f"{name} must be a finite number of at least 0."
-    if is_boolean(value) or not hasattr(value, "__float__"):
+    if is_boolean(value) or not isinstance(value, numbers.Real):
         raise TypeError(refusal(expected, **{name: value}))
-    if not (math.isfinite(value) and value >= 0):
+    # Compared as it is: an integer may be too large for a float.
+    number: Any = value
+    if not 0 <= number <= sys.float_info.max:
         raise ValueError(refusal(expected, **{name: value}))
-    return float(value)
+    return float(number)
 
 
 def one_of(known: Iterable[str]) -> Check:

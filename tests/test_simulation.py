@@ -73,7 +73,13 @@ def test_realizations_do_not_depend_on_their_number_and_repeat_to_the_bit(refere
 
 @backend
 def test_realizations_depend_on_their_index_alone(reference):
-    chunk = run_chunk(reference.experiment, "photo", reference.provenance["backend"], [4, 1])
+    chunk = run_chunk(
+        reference.experiment,
+        "photo",
+        reference.provenance["dataset_sha256"],
+        reference.provenance["backend"],
+        [4, 1],
+    )
     for name in reference.experiment.array_names:
         np.testing.assert_array_equal(chunk.arrays[name], reference[name][[4, 1]])
 
@@ -283,3 +289,37 @@ def test_a_tolerance_ends_continued_runs_where_it_ends_uninterrupted_ones():
     assert whole.num_realizations > 4
     run(**{**settings, "num_realizations": 3}, name_experiment="continued")
     assert run(**settings, name_experiment="continued")["chi_loc4"].tolist() == whole["chi_loc4"].tolist()
+
+
+def test_a_file_that_changes_is_read_again(tmp_path):
+    path, rng = tmp_path / "images.npy", np.random.default_rng(0)
+    moments = []
+    for images in (rng.random((20, 6, 6)), rng.random((20, 6, 6))):
+        np.save(path, images)
+        moments.append(run(dataset=str(path)))
+        assert moments[-1]["log_mu2_noise_loc4"].tolist() == run(dataset=images)["log_mu2_noise_loc4"].tolist()
+    assert moments[0].provenance["dataset_sha256"] != moments[1].provenance["dataset_sha256"]
+
+
+def test_other_images_on_a_worker_are_refused(reference):
+    with pytest.raises(ValueError, match=r"coordinator's images.*Received: dataset='photo'"):
+        run_chunk(attrs.evolve(reference.experiment, seed=77), "photo", "0" * 64, reference.provenance["backend"], [0])
+
+
+def test_runs_without_a_name_tell_how_they_came_about(reference):
+    assert {"versions", "started", "ended", "wall_seconds", "backend", "devices", "dtype", "tf32"} <= set(
+        reference.provenance
+    )
+
+
+def test_bad_input_is_refused_before_a_backend_starts():
+    code = """
+import sys
+from moments_dnns import run_experiment
+try:
+    run_experiment("bn_ff", 4, 1, 8, 4, 2, "../x", dataset="photo", num_computations=2)
+except ValueError as error:
+    print(error, "keras" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("Received: name='../x' False")
