@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
@@ -31,6 +32,16 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def begin(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of a run when it begins: what it tells of itself, the versions, the time."""
+    return {"versions": versions(), **provenance, "started": now()}
+
+
+def end(begun: float) -> dict[str, Any]:
+    """Return what is added when realizations are committed, for a run that began at that `time.monotonic()`."""
+    return {"ended": now(), "wall_seconds": round(time.monotonic() - begun, 3)}
 
 
 def runs(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:

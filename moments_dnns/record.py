@@ -36,6 +36,17 @@ def num_rows(sources: Iterable[Source]) -> int:
     return sum(source.stop - source.start for source in sources)
 
 
+def indices(sources: Iterable[Source]) -> list[int]:
+    """Return the indices of realizations, in the order of their sources.
+
+    Example:
+
+    >>> indices([Source(0, 3, 5), Source(0, 0, 1)])
+    [3, 4, 0]
+    """
+    return [index for source in sources for index in range(source.start, source.stop)]
+
+
 def joined(sources: Iterable[Source]) -> tuple[Source, ...]:
     """Return the same realizations in the same order, with neighbours made one.
 

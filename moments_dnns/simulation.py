@@ -18,9 +18,9 @@ from .convergence import Convergence, Row
 from .data import dataset_label, load_images
 from .execution import Task, submit_all, worker_pool
 from .experiment import Experiment
-from .provenance import now, versions
+from .memory import Memory
 from .realizations import Chunk, describe_device, run_chunk
-from .record import Source
+from .record import indices
 from .results import Moments
 from .store import check_writable, open_store
 from .validation import boolean, non_negative, refusal, whole
@@ -41,44 +41,6 @@ RUN_OPTIONS = {
     "chunk_size": "realizations that a worker is handed at a time",
     "tolerance": "end the run once all standard errors are below it; 0 never does",
 }
-
-
-class Memory:
-    """Where the realizations of an experiment without a name are kept; the counterpart of a store on disk."""
-
-    def __init__(self, experiment: Experiment, provenance: dict[str, Any]):
-        self.experiment = experiment
-        self.provenance = {"versions": versions(), **provenance, "started": now()}
-        self.begun = time.monotonic()
-        shape = (experiment.num_realizations, experiment.num_computations)
-        self.arrays = {name: np.full(shape, np.nan) for name in experiment.array_names}
-        self.committed: set[int] = set()
-
-    @property
-    def missing(self) -> list[int]:
-        """Indices of the realizations that were not committed yet."""
-        return [index for index in range(self.experiment.num_realizations) if index not in self.committed]
-
-    def commit(self, realizations: Sequence[int], arrays: dict[str, np.ndarray]) -> None:
-        """Keep the rows of some realizations."""
-        for name, rows in arrays.items():
-            self.arrays[name][list(realizations)] = rows
-        self.committed.update(realizations)
-        self.note(ended=now(), wall_seconds=round(time.monotonic() - self.begun, 3))
-
-    def note(self, **notes: Any) -> None:
-        """Add to the provenance."""
-        self.provenance |= notes
-
-    def moments(self) -> Moments:
-        """Return what was kept: the first realizations, all of them unless a tolerance was reached."""
-        count = len(self.committed)
-        return Moments(
-            {name: rows[:count] for name, rows in self.arrays.items()},
-            self.experiment,
-            [Source(self.experiment.seed, 0, count)],
-            self.provenance,
-        )
 
 
 def run_experiment(
@@ -287,8 +249,7 @@ def _computed(
 
 
 def _committed(moments: Moments) -> dict[int, Row]:
-    realizations = [index for source in moments.sources for index in range(source.start, source.stop)]
-    return _rows(realizations, {name: moments[name] for name in moments.experiment.array_names})
+    return _rows(indices(moments.sources), {name: moments[name] for name in moments.experiment.array_names})
 
 
 def _rows(realizations: Sequence[int], arrays: Mapping[str, np.ndarray]) -> dict[int, Row]:

@@ -18,8 +18,8 @@ from .files import read_array, sync_folder, write_array, write_padded, write_row
 from .folders import experiment_folder
 from .generations import RECORD_FILE, read_experiment, read_record, settle, write_record, writing
 from .labelled import Moments
-from .provenance import combine, now, versions
-from .record import DESCRIBED, Record, Source, described, joined, told
+from .provenance import begin, combine, end
+from .record import DESCRIBED, Record, Source, described, indices, joined, told
 from .validation import boolean, refusal
 
 
@@ -43,7 +43,7 @@ class Store:
     @property
     def missing(self) -> list[int]:
         """Indices of the realizations that are asked for and not committed yet, in order."""
-        committed = {index for source in self._record.sources for index in range(source.start, source.stop)}
+        committed = set(indices(self._record.sources))
         return [index for index in range(self._experiment.num_realizations) if index not in committed]
 
     def commit(self, realizations: Sequence[int], arrays: Mapping[str, np.ndarray]) -> None:
@@ -65,8 +65,7 @@ class Store:
             sources=_including(self._record.sources, self._experiment.seed, indices),
             provenance={
                 **self._record.provenance,
-                "ended": now(),
-                "wall_seconds": round(time.monotonic() - self._begun, 3),
+                **end(self._begun),
             },
         )
         write_record(self._folder, record)
@@ -161,7 +160,7 @@ def open_store(
         (*experiment.array_names, *DESCRIBED),
         (),
         True,
-        {"versions": versions(), **provenance, "started": now()},
+        begin(provenance),
     )
     with writing(name) as folder:
         if (folder / RECORD_FILE).exists() and not overwrite:

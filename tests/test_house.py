@@ -22,7 +22,7 @@ FLOORS = [
     {"generations", "layers", "provenance", "labelled"},
     {"measurement", "results", "convergence"},
     {"network"},
-    {"store", "realizations"},
+    {"store", "memory", "realizations"},
     {"execution"},
     {"simulation"},
 ]
