@@ -67,9 +67,6 @@ def _set_up_worker(counter: Any, num_workers: int) -> None:
     # its sums on a CPU depend on how many cores it sees, and all workers see as many as a serial run.
     threads = max(1, len(os.sched_getaffinity(0)) // num_workers) if hasattr(os, "sched_getaffinity") else 1
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
-    # A worker that takes the place of a dead one may share a GPU with another for a while.
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if gpus := visible_gpus():
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[worker % len(gpus)]
 

@@ -141,10 +141,11 @@ class Convolution(keras.layers.Layer):
         """Return signal and noise, convolved with one kernel."""
         if self.kernel_size == self.strides == 1:
             return [ops.matmul(x, kernel[0, 0]) for x in (state.signal, state.noise)]
-        # As one batch, which is faster for convolutions; a product of matrices gains less than the copies cost.
-        x = pad(ops.concatenate([state.signal, state.noise]), self.kernel_size, self.boundary)
-        y = ops.conv(x, kernel, strides=self.strides, padding="valid", data_format="channels_last")
-        return ops.split(y, 2)
+        return [
+            ops.conv(pad(x, self.kernel_size, self.boundary), kernel, strides=self.strides, padding="valid",
+                     data_format="channels_last")
+            for x in (state.signal, state.noise)
+        ]
 
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs."""

@@ -47,7 +47,7 @@ def effective_rank(features: Tensor) -> Tensor:
     # Both have the same eigenvalues; the number of points is no integer where the batch size is left open.
     by_points = isinstance(points, int) and points < channels
     gram = ops.matmul(x, transposed) if by_points else ops.matmul(transposed, x)
-    trace = ops.sum(ops.square(x))
+    trace = ops.sum(ops.diagonal(gram))
     gram = gram / unless_zero(trace)
     power = gram
     for _ in range(NUM_SQUARINGS):

@@ -9,6 +9,7 @@ import attrs
 import keras
 from keras import ops
 
+from .devices import accelerators, uses_xla
 from .experiment import Experiment
 from .layers import Add, BatchNormalization, Convolution, InitialState, ReLU, Rescaling, register
 from .measurement import LogMoments
@@ -143,16 +144,6 @@ def num_seeds(experiment: Experiment) -> int:
     return 1 + experiment.total_depth * experiment.convolutions_per_layer
 
 
-def uses_xla() -> bool:
-    """Tell whether models are to be compiled by XLA: always with JAX, with TensorFlow on accelerators only.
-
-    On a CPU, TensorFlow's graphs run at the machine's peak, which XLA misses by a wide margin there.
-    """
-    if keras.backend.backend() == "tensorflow":
-        return any(not device.startswith("cpu") for device in keras.distribution.list_devices())
-    return keras.backend.backend() == "jax"
-
-
 def build_network(experiment: Experiment, image_shape: tuple[int, ...]) -> keras.Model:
     """Return the network of an experiment, one realization of which is one call.
 
@@ -192,3 +183,59 @@ def build_network(experiment: Experiment, image_shape: tuple[int, ...]) -> keras
     network = keras.Model([images, noise, seeds], Propagation(experiment)(state, seeds), name=experiment.architecture)
     network.compile(jit_compile=uses_xla())
     return network
+
+
+# On an accelerator, so many numbers in the signals and noises of one layer keep all of it busy.
+NUMBERS_PER_CALL = 2**21
+MOST_PER_CALL = 64
+
+
+def realizations_per_call(experiment: Experiment) -> int:
+    """Return how many realizations one call of the network computes.
+
+    More than one only where a fully connected layer of one leaves an accelerator idle. PyTorch draws numbers for one
+    seed at a time.
+    """
+    if not experiment.fully_connected or not accelerators() or keras.backend.backend() == "torch":
+        return 1
+    numbers = 2 * experiment.batch_size * experiment.num_channels
+    return min(max(NUMBERS_PER_CALL // numbers, 1), MOST_PER_CALL)
+
+
+@register
+class Grouped(keras.layers.Wrapper):
+    """Several realizations of a network in one call, each computed as if it were alone.
+
+    Args:
+        layer: The network.
+
+    Call arguments:
+        images, noise, seeds: What the network takes, with one more axis in front, for the realizations.
+
+    Returns:
+        What the network returns, likewise.
+    """
+
+    def build(self, *shapes: Any, **named_shapes: Any) -> None:
+        """Mark the layer as built: there are no weights."""
+
+    def call(self, images: Tensor, noise: Tensor, seeds: Tensor) -> Tensor:
+        """Return the logarithms of the moments of all realizations."""
+        if images.shape[0] == 1:
+            return self.layer([images[0], noise[0], seeds[0]])[None]
+        return ops.vectorized_map(lambda inputs: self.layer(list(inputs)), (images, noise, seeds))
+
+
+def grouped(network: keras.Model, count: int) -> keras.Model:
+    """Return the model that computes so many realizations of a network in one call.
+
+    Example:
+
+    >>> network = build_network(Experiment("vanilla", 2, 1, 8, 4, 1, num_computations=2), (1, 1, 12))
+    >>> grouped(network, 3).output_shape
+    (3, 2, 16)
+    """
+    inputs = [keras.Input(batch_shape=(count, *each.shape), dtype=each.dtype) for each in network.inputs]
+    model = keras.Model(inputs, Grouped(network)(*inputs), name=f"{count}_{network.name}")
+    model.compile(jit_compile=uses_xla())
+    return model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import keras
 from keras import ops
@@ -15,6 +16,9 @@ CHANNELS_PER_IMAGE = 8
 # Added to the unit diagonal of the float64 correlations, so that rounding leaves every pivot positive. As an error of
 # the outputs it is the root of that, 1.4e-7, about what float32 rounds in the explicit product.
 JITTER = 2e-14
+
+# Horizontal strips in which half of a Gram matrix is computed: 5/8 of the work of the whole; more of them gain no time.
+NUM_STRIPS = 4
 
 
 class TensorSeed(keras.random.SeedGenerator):
@@ -80,12 +84,19 @@ def gram_root(x: Tensor) -> Tensor:
         # JAX has float64 only where a user enables it, and Keras' products on PyTorch never have it. A QR decomposition
         # does not form the Gram matrix, which would square the condition number.
         return ops.transpose(ops.qr(ops.transpose(x))[1])
-    x = ops.cast(x, "float64")
-    gram = ops.matmul(x, ops.transpose(x))
+    gram = _lower_gram(ops.cast(x, "float64"))
     norms = ops.sqrt(ops.diagonal(gram))
     scale = 1 / unless_zero(norms)
     correlation = gram * scale[:, None] * scale[None] + JITTER * ops.eye(x.shape[0], dtype="float64")
     return ops.cast(ops.cholesky(correlation) * norms[:, None], "float32")
+
+
+def _lower_gram(x: Tensor) -> Tensor:
+    """Return `x @ x.T` up to what lies above its diagonal, which a Cholesky decomposition does not read."""
+    points = x.shape[0]
+    edges = [points * i // NUM_STRIPS for i in range(NUM_STRIPS + 1)]
+    strips = [ops.matmul(x[start:stop], ops.transpose(x[:stop])) for start, stop in pairwise(edges) if start < stop]
+    return ops.concatenate([ops.pad(strip, ((0, 0), (0, points - strip.shape[1]))) for strip in strips])
 
 
 def sample_product(x: Tensor, num_channels: int, seed: Tensor, variance: float) -> Tensor:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
 import attrs
@@ -56,30 +59,61 @@ class Simulator:
 
     def __init__(self, experiment: Experiment, images: Images):
         # Imported here, not above: bad arguments and --help are answered before a backend starts.
-        from .network import build_network, num_seeds
+        from .devices import product_precision
+        from .network import build_network, grouped, num_seeds, realizations_per_call
 
         _, *image_shape = images.images.shape
         if experiment.fully_connected:
             image_shape = [1, 1, int(np.prod(image_shape))]
         self.experiment, self.images = experiment, images
-        self.num_seeds = num_seeds(experiment)
-        self.network = build_network(experiment, tuple(image_shape))
+        self.num_seeds, self.per_call = num_seeds(experiment), realizations_per_call(experiment)
+        self.network = grouped(build_network(experiment, tuple(image_shape)), self.per_call)
+        self.product_precision = partial(product_precision, experiment.precision)
+        self.ahead: dict[tuple[int, ...], Future[tuple[list[np.ndarray], int]]] = {}
 
     def run(self, realizations: Sequence[int]) -> Chunk:
         """Return some realizations, each of which depends on its index alone."""
-        batches, tables = zip(*(self.realize(realization) for realization in realizations), strict=True)
-        logarithms = np.stack(tables)
-        arrays = from_logarithms(self.experiment.array_names, logarithms)
-        return Chunk(tuple(realizations), arrays, tuple(self.problems(realizations, arrays, logarithms)), max(batches))
+        return joined(list(self.stream(realizations)))
 
-    def realize(self, realization: int) -> tuple[int, np.ndarray]:
-        """Return the number of constant channels of a realization, and the logarithms of its moments."""
-        seed = np.random.SeedSequence(self.experiment.seed, spawn_key=(realization,))
-        batch = draw_batch(self.images, self.experiment.batch_size, flatten=self.experiment.fully_connected, seed=seed)
+    def stream(self, realizations: Sequence[int]) -> Iterator[Chunk]:
+        """Yield some realizations, one call at a time, while the images and noise of the next call are drawn."""
+        groups = [tuple(realizations[i : i + self.per_call]) for i in range(0, len(realizations), self.per_call)]
+        with ThreadPoolExecutor(1) as pool:
+            try:
+                for group, following in zip_longest(groups, groups[1:]):
+                    if following:
+                        self.ahead[following] = pool.submit(self.draw, following)
+                    num_constant, logarithms = self.realize(*group)
+                    arrays = from_logarithms(self.experiment.array_names, logarithms)
+                    yield Chunk(group, arrays, tuple(self.problems(group, arrays, logarithms)), num_constant)
+            finally:
+                self.ahead.clear()
+
+    def draw(self, realizations: tuple[int, ...]) -> tuple[list[np.ndarray], int]:
+        """Return what the network is called with for some realizations, and the most constant channels of a batch."""
+        # One program serves every call: where realizations are few, the first of them fills the other places too.
+        indices = realizations + realizations[:1] * (self.per_call - len(realizations))
+        seeds = [np.random.SeedSequence(self.experiment.seed, spawn_key=(index,)) for index in indices]
+        batches = [
+            draw_batch(self.images, self.experiment.batch_size, flatten=self.experiment.fully_connected, seed=seed)
+            for seed in seeds
+        ]
         # 31 bits: the seeds that every backend takes.
-        seeds = child(seed, WEIGHTS_CHILD).generate_state(2 * self.num_seeds) >> 1
-        logarithms = self.network.predict_on_batch([batch.signal, batch.noise, seeds.astype("int32").reshape(-1, 2)])
-        return batch.num_constant_channels, np.asarray(logarithms)
+        of_weights = [child(seed, WEIGHTS_CHILD).generate_state(2 * self.num_seeds) >> 1 for seed in seeds]
+        inputs = [
+            _stacked([batch.signal for batch in batches]),
+            _stacked([batch.noise for batch in batches]),
+            _stacked([words.astype("int32").reshape(-1, 2) for words in of_weights]),
+        ]
+        return inputs, max(batch.num_constant_channels for batch in batches)
+
+    def realize(self, *realizations: int) -> tuple[int, np.ndarray]:
+        """Return the most constant channels of a batch, and the logarithms, of at most `per_call` realizations."""
+        ahead = self.ahead.pop(realizations, None)
+        inputs, num_constant_channels = ahead.result() if ahead else self.draw(realizations)
+        with self.product_precision():
+            logarithms = self.network.predict_on_batch(inputs)
+        return num_constant_channels, np.asarray(logarithms)[: len(realizations)]
 
     def problems(
         self, realizations: Sequence[int], arrays: dict[str, np.ndarray], logarithms: np.ndarray
@@ -94,6 +128,30 @@ class Simulator:
                 f"layer {self.experiment.depth[depth]}, its logarithm {logarithms[row, depth, column]}; from there "
                 f"on {np.count_nonzero(bad[row])} values are not finite or out of range"
             )
+
+
+def _stacked(arrays: list[np.ndarray]) -> np.ndarray:
+    # A large batch is not copied where it is alone.
+    return np.stack(arrays) if len(arrays) > 1 else arrays[0][None]
+
+
+def joined(chunks: Sequence[Chunk]) -> Chunk:
+    """Return chunks of one experiment, at least one, as one.
+
+    Example:
+
+    >>> chunks = [Chunk((k,), {"nu2_signal_loc1": np.full((1, 2), k)}, (), k) for k in (3, 1)]
+    >>> joined(chunks)
+    Chunk(realizations=(3, 1), arrays={'nu2_signal_loc1': array([[3, 3],
+           [1, 1]])}, problems=(), num_constant_channels=3)
+    """
+    realizations, arrays, problems, num_constant_channels = zip(*chunks, strict=True)
+    return Chunk(
+        tuple(chain(*realizations)),
+        {name: np.concatenate([each[name] for each in arrays]) for name in arrays[0]},
+        tuple(chain(*problems)),
+        max(num_constant_channels),
+    )
 
 
 # One network for each thread of a worker: Keras models are not meant to be called by two threads at once.
@@ -117,8 +175,10 @@ def simulator(experiment: Experiment, dataset: Any, sha256: str) -> Simulator:
     return found
 
 
-def run_chunk(experiment: Experiment, dataset: Any, sha256: str, backend: str, realizations: Sequence[int]) -> Chunk:
-    """Return some realizations: what an executor is handed, on whatever process or machine it runs.
+def stream_chunks(
+    experiment: Experiment, dataset: Any, sha256: str, backend: str, realizations: Sequence[int]
+) -> Generator[Chunk]:
+    """Yield some realizations, one call of the network at a time.
 
     Args:
         experiment: The description.
@@ -132,7 +192,15 @@ def run_chunk(experiment: Experiment, dataset: Any, sha256: str, backend: str, r
         ValueError: If the dataset holds other images here.
     """
     use_backend(backend)
-    return simulator(experiment, dataset, sha256).run(realizations)
+    yield from simulator(experiment, dataset, sha256).stream(realizations)
+
+
+def run_chunk(experiment: Experiment, dataset: Any, sha256: str, backend: str, realizations: Sequence[int]) -> Chunk:
+    """Return some realizations: what an executor is handed, on whatever process or machine it runs.
+
+    It takes the arguments of `stream_chunks`, and raises its errors.
+    """
+    return joined(list(stream_chunks(experiment, dataset, sha256, backend, realizations)))
 
 
 def use_backend(backend: str) -> None:
@@ -143,6 +211,9 @@ def use_backend(backend: str) -> None:
     """
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = backend
+    # They are read when the first GPU is used, and leave what is not needed to other programs.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import keras
 
     if keras.backend.backend() != backend:
@@ -173,8 +244,4 @@ def describe_device(backend: str) -> dict[str, Any]:
         )
     # Keras lists no devices for PyTorch.
     devices = [str(keras.ops.zeros(()).device)] if backend == "torch" else keras.distribution.list_devices()
-    # NVIDIA's libraries round the factors of products to TF32 unless this variable forbids it.
-    tf32 = (
-        any("gpu" in device or "cuda" in device for device in devices) and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
-    )
-    return {"backend": backend, "devices": devices, "dtype": keras.config.floatx(), "tf32": tf32}
+    return {"backend": backend, "devices": devices, "dtype": keras.config.floatx()}

@@ -16,9 +16,9 @@ import numpy as np
 from .experiment import Experiment
 from .moments import MOMENTS, STORED_AS, split_name
 
-SCHEMA = 2  # of experiment.json
+SCHEMA = 3  # of experiment.json
 # What an experiment had, before there was a parameter for it, by the schema that lacks it.
-EARLIER: dict[int, dict[str, Any]] = {1: {"weights": "explicit"}}
+EARLIER: dict[int, dict[str, Any]] = {1: {"weights": "explicit"}, 2: {"precision": "float32"}}
 DESCRIBED = ("depth", "res_depth")  # arrays that follow from the description
 LONGEST_DEPTH = 2**31  # more than any network has; a larger one in a file would exhaust the memory
 

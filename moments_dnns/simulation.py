@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
@@ -16,14 +16,16 @@ from tqdm.auto import tqdm
 
 from .convergence import Convergence, Row
 from .data import dataset_label, load_images
-from .execution import Task, submit_all, worker_pool
+from .execution import submit_all, worker_pool
 from .experiment import Experiment
 from .memory import Memory
-from .realizations import Chunk, describe_device, run_chunk
+from .realizations import Chunk, describe_device, run_chunk, stream_chunks
 from .record import indices
 from .results import Moments
 from .store import check_writable, open_store
 from .validation import boolean, non_negative, refusal, whole
+
+Chunks = Generator[Chunk | None]
 
 # Finished realizations are made durable this often; the disk then costs next to nothing.
 SECONDS_BETWEEN_COMMITS = 5.0
@@ -61,6 +63,7 @@ def run_experiment(
     compute_reff_signal: bool = True,
     compute_reff_noise: bool = True,
     weights: str = "auto",
+    precision: str = "float32",
     verbose: bool = True,
     overwrite: bool = False,
     workers: int = 1,
@@ -92,6 +95,8 @@ def run_experiment(
         compute_reff_noise: Whether to take effective ranks of the noise.
         weights: `"explicit"` draws the weights of fully connected layers, `"gram"` their outputs given their inputs,
             which is the same law and faster for wide layers; `"auto"` takes the faster one.
+        precision: `"float32"` keeps all digits in products of matrices and convolutions; `"tf32"` lets NVIDIA's tensor
+            cores round their factors to 10 bits, which is several times faster and changes nothing elsewhere.
         verbose: Whether to show a progress bar.
         overwrite: Whether another experiment of that name is replaced, once the first realizations are saved.
         workers: Number of processes on this machine; 1 computes in this one.
@@ -138,6 +143,7 @@ def run_experiment(
         compute_reff_signal=compute_reff_signal,
         compute_reff_noise=compute_reff_noise,
         weights=weights,
+        precision=precision,
     )
     convergence = Convergence(non_negative("tolerance", tolerance), whole(1)("chunk_size", chunk_size))
     workers = whole(1)("workers", workers)
@@ -165,8 +171,8 @@ def run_experiment(
             "tolerance": convergence.tolerance,
         }
         with _open(name_experiment, experiment, provenance, overwrite) as store:
-            task = partial(run_chunk, experiment, dataset, images.sha256, backend)
-            _run(store, experiment, task, chosen, convergence, verbose)
+            compute = partial(_computed, (experiment, dataset, images.sha256, backend), chosen)
+            _run(store, experiment, compute, convergence, verbose)
             moments: Moments = store.moments()
             return moments
 
@@ -202,7 +208,7 @@ def _open(
 
 
 def _run(
-    store: Any, experiment: Experiment, task: Task, executor: Executor | None, convergence: Convergence, verbose: bool
+    store: Any, experiment: Experiment, compute: Callable[..., Chunks], convergence: Convergence, verbose: bool
 ) -> None:
     missing, total = store.missing, experiment.num_realizations
     left = set(missing)
@@ -211,7 +217,7 @@ def _run(
     pending: dict[int, Row] = {}
     last_commit, most_constant = time.monotonic(), 0
     bar = tqdm(total=total, initial=total - len(missing), unit="realization", disable=not verbose)
-    with bar, closing(_computed(task, executor, missing, convergence)) as computed:
+    with bar, closing(compute(missing, convergence)) as computed:
         try:
             for chunk in computed:
                 if chunk:
@@ -231,15 +237,15 @@ def _run(
 
 
 def _computed(
-    task: Task, executor: Executor | None, missing: Sequence[int], convergence: Convergence
-) -> Generator[Chunk | None]:
+    work: tuple[Experiment, Any, str, str], executor: Executor | None, missing: Sequence[int], convergence: Convergence
+) -> Chunks:
     """Yield chunks until the tolerance is reached, and None now and then while there is none."""
     if executor is None:
-        # Here, one by one: Ctrl-C then costs one realization at most.
-        computed: Generator[Chunk | None] = (task((realization,)) for realization in missing)
+        # Here, call by call of the network: Ctrl-C then costs one call at most.
+        computed: Chunks = stream_chunks(*work, missing)
     else:
         chunks = [tuple(chunk) for _, chunk in groupby(missing, lambda index: index // convergence.chunk_size)]
-        computed = submit_all(executor, task, chunks)
+        computed = submit_all(executor, partial(run_chunk, *work), chunks)
     with closing(computed):
         while not convergence.reached:
             try:

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
+from .devices import uses_xla
+
 Tensor = Any
 
 
@@ -34,8 +36,16 @@ class State(NamedTuple):
 def mean_over_points(x: Tensor) -> Tensor:
     """Average over batch and space, channel by channel: shape (..., channels) -> (channels,)."""
     # The batch first: sums of whole images are contiguous, hence fast, and sums of sums keep more digits.
-    of_batch = ops.mean(x, axis=0)
+    of_batch = _mean_over_batch(x)
     return ops.mean(of_batch, axis=tuple(range(len(of_batch.shape) - 1)))
+
+
+def _mean_over_batch(x: Tensor) -> Tensor:
+    if uses_xla() or None in x.shape:
+        return ops.mean(x, axis=0)
+    # Without XLA, a product of matrices sums three to six times faster than the operation that is made for it.
+    batch_size, *shape = x.shape
+    return ops.reshape(ops.matmul(ops.ones((1, batch_size)), ops.reshape(x, (batch_size, -1))) / batch_size, shape)
 
 
 def centred(x: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ PACKAGE = ROOT / "moments_dnns"
 
 # From the ground up: a module may import from the floors below its own only.
 FLOORS = [
-    {"validation", "architectures", "moments", "analysis", "state", "cli"},
-    {"experiment", "figures", "data", "files", "folders"},
+    {"validation", "architectures", "moments", "analysis", "devices", "cli"},
+    {"state", "experiment", "figures", "data", "files", "folders"},
     {"record", "randomness", "boundaries", "plotting"},
     {"generations", "layers", "provenance", "labelled"},
     {"measurement", "results", "convergence"},
@@ -30,7 +30,7 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 # The libraries that take long to import, and where that may happen: at the top of a module, or within a function.
 AT_THE_TOP = {
-    "keras": {"state", "boundaries", "layers", "randomness", "measurement", "network"},
+    "keras": {"devices", "state", "boundaries", "layers", "randomness", "measurement", "network"},
     "matplotlib": {"plotting"},
 }
 IN_A_FUNCTION = {"keras": {"data", "realizations", "simulation"}, "pandas": {"labelled"}, "xarray": {"labelled"}}

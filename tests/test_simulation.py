@@ -307,9 +307,7 @@ def test_other_images_on_a_worker_are_refused(reference):
 
 
 def test_runs_without_a_name_tell_how_they_came_about(reference):
-    assert {"versions", "started", "ended", "wall_seconds", "backend", "devices", "dtype", "tf32"} <= set(
-        reference.provenance
-    )
+    assert {"versions", "started", "ended", "wall_seconds", "backend", "devices", "dtype"} <= set(reference.provenance)
 
 
 def test_bad_input_is_refused_before_a_backend_starts():

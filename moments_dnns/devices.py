@@ -1,0 +1,88 @@
+"""What Keras' backend computes on, and the two things that it must be told: XLA or not, TF32 or not."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import keras
+
+
+def accelerators() -> list[str]:
+    """Return the accelerators that Keras' backend sees.
+
+    Example:
+
+    >>> any(device.startswith("cpu") for device in accelerators())
+    False
+    """
+    if keras.backend.backend() == "torch":  # for which Keras lists no devices
+        device = str(keras.ops.zeros(()).device)
+        return [] if device == "cpu" else [device]
+    return [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
+
+
+def uses_xla() -> bool:
+    """Tell whether models are to be compiled by XLA: always with JAX, with TensorFlow on accelerators only.
+
+    On a CPU, TensorFlow's graphs run at the machine's peak, which XLA misses by a wide margin there.
+    """
+    return keras.backend.backend() == "jax" or (keras.backend.backend() == "tensorflow" and bool(accelerators()))
+
+
+def product_precision(precision: str) -> AbstractContextManager[Any]:
+    """Let products of matrices and convolutions keep all digits of float32, or use the TF32 of NVIDIA's tensor cores.
+
+    TF32 rounds the factors to 10 bits and adds up in float32, at several times the speed. It changes nothing on other
+    devices. What the backend was told before holds again afterwards.
+
+    Args:
+        precision: `"float32"` or `"tf32"`.
+
+    Returns:
+        Context within which that holds.
+
+    Example:
+
+    >>> with product_precision("float32"):
+    ...     keras.ops.matmul(np.ones((1, 2)), np.ones((2, 1))).shape[0]
+    1
+    """
+    backend = keras.backend.backend()
+    return TOLD[backend](importlib.import_module(backend), precision == "tf32")
+
+
+def _jax(jax: Any, tf32: bool) -> AbstractContextManager[Any]:
+    context: AbstractContextManager[Any] = jax.default_matmul_precision("tensorfloat32" if tf32 else "float32")
+    return context
+
+
+@contextmanager
+def _tensorflow(tensorflow: Any, tf32: bool) -> Iterator[None]:
+    config = tensorflow.config.experimental
+    before = config.tensor_float_32_execution_enabled()
+    config.enable_tensor_float_32_execution(tf32)
+    try:
+        yield
+    finally:
+        config.enable_tensor_float_32_execution(before)
+
+
+@contextmanager
+def _torch(torch: Any, tf32: bool) -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=tf32):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+TOLD: dict[str, Callable[[Any, bool], AbstractContextManager[Any]]] = {
+    "jax": _jax,
+    "tensorflow": _tensorflow,
+    "torch": _torch,
+}
