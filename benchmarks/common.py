@@ -20,8 +20,9 @@ import numpy as np
 
 from moments_dnns import Experiment
 from moments_dnns.data import load_images
+from moments_dnns.execution import WorkerPool
 from moments_dnns.provenance import versions
-from moments_dnns.realizations import Simulator
+from moments_dnns.realizations import Simulator, joined
 from moments_dnns.validation import refusal
 
 README = Path(__file__).with_name("README.md")
@@ -35,13 +36,18 @@ class Measurement(NamedTuple):
         first_call: Seconds for building and compiling the network and for its first realization.
         seconds: Seconds of each realization after that and a warm-up.
         peak_memory: Bytes that the process held at most, with Python, the backend and the dataset.
-        finite: Whether every number that would be stored was finite.
+        arrays: The moments of all these realizations, by array name.
     """
 
     first_call: float
     seconds: tuple[float, ...]
     peak_memory: int
-    finite: bool
+    arrays: dict[str, np.ndarray]
+
+    @property
+    def finite(self) -> bool:
+        """Whether every number that would be stored was finite."""
+        return all(np.isfinite(array).all() for array in self.arrays.values())
 
     @property
     def median(self) -> float:
@@ -72,8 +78,27 @@ def measure(experiment: Experiment, repeats: int) -> Measurement:
     stream = simulator.stream(range((2 + repeats) * simulator.per_call))
     chunks.append(next(stream))
     seconds = tuple(timed(lambda: chunks.append(next(stream))) / simulator.per_call for _ in range(repeats))
-    finite = all(np.isfinite(array).all() for chunk in chunks for array in chunk.arrays.values())
-    return Measurement(first_call, seconds, peak_memory(), finite)
+    return Measurement(first_call, seconds, peak_memory(), joined(chunks).arrays)
+
+
+def measure_together(experiment: Experiment, repeats: int, backend: str) -> float:
+    """Return the seconds per realization of one process on every core, all at once, as `workers=` computes."""
+    pool = WorkerPool(cores())
+    futures = [pool.submit(measure_on, backend, experiment, repeats) for _ in range(cores())]
+    seconds = [second for future in futures for second in future.result().seconds]
+    pool.shutdown()
+    return statistics.median(seconds) / cores()
+
+
+def measure_on(backend: str, experiment: Experiment, repeats: int) -> Measurement:
+    """Measure an experiment in this process, on a backend that is not imported yet."""
+    use(backend)
+    return measure(experiment, repeats)
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def timed(call: Callable[[], Any]) -> float:
@@ -112,11 +137,10 @@ def machine() -> str:
     """Return the processor, its cores, the memory and the versions of what ran, in words."""
     cpuinfo = Path("/proc/cpuinfo")
     models = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     software = ", ".join(f"{name} {version}" for name, version in versions().items())
     return (
-        f"{models[0] if models else platform.processor()}, {cores} cores, {memory / 2**30:.0f} GiB, "
+        f"{models[0] if models else platform.processor()}, {cores()} cores, {memory / 2**30:.0f} GiB, "
         f"{platform.system()}; {software}"
     )
 

@@ -7,20 +7,22 @@ the results that `--write` puts there.
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import attrs
 
+import numpy as np
+
 from moments_dnns import Experiment
 from moments_dnns.cli import Parser
-from moments_dnns.data import load_images
-from moments_dnns.realizations import Simulator
+from moments_dnns.experiment import PRECISIONS
+from moments_dnns.moments import derive
 
 from . import rates
 from .bench import NO_RANKS, TINY
-from .common import line, machine, number, table, write
+from .common import Measurement, line, machine, measure, number, table, write
 from .engines import engine
 
 EVOLUTION: dict[str, Any] = {
@@ -47,48 +49,52 @@ FIGURES = {
         "5": {"architecture": "bn_res", **EVOLUTION, "total_depth": 500},
     }.items()
 }
+COMPARED = ("log_chi", "reff_signal", "reff_noise", "mu4_signal")  # between the two precisions
 LARGE = 8_192  # side of the matrices whose product is taken for the device's peak
 HEADER = (
-    "figure | s / realization | first call (s) | TFLOP / realization | TFLOP/s | share of peak | realizations"
+    "figure | precision | s / realization | first call (s) | TFLOP / realization | TFLOP/s | share of peak | realizations"
     " | projected (min)"
 )
 
 
-def accelerators() -> list[str]:
-    """Return the accelerators that Keras' backend sees."""
-    import keras
-
-    return [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
-
-
-def row(figure: str, experiment: Experiment, peak: float, repeats: int) -> list[str]:
-    """Measure an experiment in this process, and return its row of the table."""
-    images = load_images(experiment.dataset)
-    start = time.perf_counter()
-    simulator = Simulator(experiment, images)
-    simulator.run([0])
-    first_call = time.perf_counter() - start
-    start = time.perf_counter()
-    simulator.run(range(1, 1 + repeats))
-    seconds = (time.perf_counter() - start) / repeats
+def row(figure: str, experiment: Experiment, peak: float, seen: Measurement) -> list[str]:
+    """Return a row of the table."""
     operations = rates.counts(experiment).operations
     return [
         figure,
-        number(seconds),
-        number(first_call),
+        experiment.precision,
+        number(seen.median),
+        number(seen.first_call),
         number(operations / 1e12),
-        number(operations / seconds / 1e12),
-        f"{operations / seconds / peak:.0%}",
+        number(operations / seen.median / 1e12),
+        f"{operations / seen.median / peak:.0%}",
         f"{experiment.num_realizations:,}",
-        number(seconds * experiment.num_realizations / 60),
+        number(seen.median * experiment.num_realizations / 60),
     ]
+
+
+def largest_z(experiment: Experiment, one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> tuple[float, int]:
+    """Return by how many standard errors the means of two precisions differ at most, and of how many means.
+
+    Compared are ln chi, effective ranks and the fourth moment, as logarithms, at every place and measured depth.
+    """
+    z = []
+    for name in (f"{moment}_{place}" for place in experiment.row.places for moment in COMPARED):
+        with suppress(KeyError):
+            samples = [derive(arrays, name) for arrays in (one, other)]
+            if not name.startswith("log"):  # the tails of fourth moments are heavy
+                samples = [np.log(sample) for sample in samples]
+            spread = sum(sample.var(axis=0, ddof=1) / len(sample) for sample in samples)
+            difference = np.abs(samples[0].mean(axis=0) - samples[1].mean(axis=0))
+            z.append(difference / np.sqrt(np.maximum(spread, np.finfo(np.float32).eps ** 2)))
+    return float(np.max(z)), int(np.size(z))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line."""
     parser = Parser(prog="gpu", description=__doc__)
     parser.add_argument("--figures", default=",".join(FIGURES), help="which, such as 3,4")
-    parser.add_argument("--repeats", type=int, default=8, help="timed realizations each")
+    parser.add_argument("--repeats", type=int, default=8, help="timed calls each")
     parser.add_argument("--anyway", action="store_true", help="tiny networks on any device, to see that all works")
     parser.add_argument("--write", action="store_true", help="put the results into README.md")
     arguments = parser.parse_args(argv)
@@ -99,6 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     import keras
 
+    from moments_dnns.devices import accelerators, product_precision
+
     if not (arguments.anyway or accelerators()):
         parser.error(
             f"Keras' backend {keras.backend.backend()} sees no accelerator here, on which this would take "
@@ -107,18 +115,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = {name: attrs.evolve(FIGURES[name], **(TINY if arguments.anyway else {})) for name in figures}
     side = 512 if arguments.anyway else LARGE
     shapes = [rates.Product(side, side, side), *(rates.products(experiment)[1] for experiment in chosen.values())]
-    peak, shape = max((rate, shape) for shape, rate in rates.product_rates(shapes).items())
-    text = (
-        f"{engine().device()} beside {machine()}; on {keras.backend.backend()}. Peak in this run: "
-        f"{number(peak / 1e12)} TFLOP/s ({shape})."
+    peaks = {}
+    for precision in PRECISIONS:
+        with product_precision(precision):
+            peaks[precision] = max((rate, shape) for shape, rate in rates.product_rates(shapes).items())
+    text = f"{engine().device()} beside {machine()}; on {keras.backend.backend()}. Peaks in this run: " + ", ".join(
+        f"{number(peak / 1e12)} TFLOP/s in {precision} ({shape})" for precision, (peak, shape) in peaks.items()
     )
-    print(f"{text}\n\n{table(HEADER, [])}", flush=True)
-    rows = []
+    print(f"{text}.\n\n{table(HEADER, [])}", flush=True)
+    rows, differences = [], []
     for name, experiment in chosen.items():
-        rows.append(row(name, experiment, peak, arguments.repeats))
-        print(line(rows[-1]), flush=True)
+        seen = {}
+        for precision in PRECISIONS:
+            experiment = attrs.evolve(experiment, precision=precision)
+            seen[precision] = measure(experiment, arguments.repeats)
+            rows.append(row(name, experiment, peaks[precision][0], seen[precision]))
+            print(line(rows[-1]), flush=True)
+        largest, count = largest_z(experiment, *(seen[precision].arrays for precision in PRECISIONS))
+        differences.append(
+            f"Figure {name}: the means of the two precisions differ by at most {number(largest)} standard errors, "
+            f"among {count}."
+        )
+    print("\n" + "\n".join(differences))
     if arguments.write:
-        write("gpu", f"{text}\n\n{table(HEADER, rows)}")
+        write("gpu", f"{text}.\n\n{table(HEADER, rows)}\n\n" + "\n".join(differences))
     return 0
 
 

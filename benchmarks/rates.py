@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from moments_dnns import Experiment
-from moments_dnns.data import load_images
+from moments_dnns.data import load_images, normals
 
-from .common import timed
+from .common import cores, timed
 from .engines import engine
 
 NUM_NORMALS = 2**23
@@ -103,19 +102,20 @@ def product_rates(shapes: Iterable[Product]) -> dict[Product, float]:
 
 
 def normal_rates() -> dict[str, float]:
-    """Return normals per second in float32: of NumPy on all cores, and of the backend's own generator."""
-    cores = os.cpu_count() or 1
-    parts = np.empty((cores, NUM_NORMALS // cores), np.float32)
-    generators = [np.random.Generator(np.random.SFC64(seed)) for seed in range(cores)]
-    with ThreadPoolExecutor(cores) as pool:
-        numpy = best(lambda: [*pool.map(fill, generators, parts)])
+    """Return normals per second in float32: of the backend's generator and, on all cores, of NumPy and this library."""
+    generators = [np.random.Generator(np.random.SFC64(seed)) for seed in range(cores())]
+    each = NUM_NORMALS // len(generators)
+
+    def together(draw: Callable[[np.random.Generator], Any]) -> float:
+        with ThreadPoolExecutor(len(generators)) as pool:
+            return len(generators) * each / best(lambda: [*pool.map(draw, generators)])
+
     draw = engine().normals(NUM_NORMALS)
-    return {"NumPy": parts.size / numpy, "the backend": NUM_NORMALS / best(lambda: finish(draw()))}
-
-
-def fill(generator: np.random.Generator, part: np.ndarray) -> None:
-    """Fill an array with normals."""
-    generator.standard_normal(dtype=np.float32, out=part)
+    return {
+        "NumPy": together(lambda generator: generator.standard_normal(each, np.float32)),
+        "Box and Muller in NumPy": together(lambda generator: normals(generator, (each,))),
+        "the backend": NUM_NORMALS / best(lambda: finish(draw())),
+    }
 
 
 def finish(tensor: Any) -> None:

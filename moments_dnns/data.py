@@ -159,12 +159,25 @@ def draw_batch(images: Images, batch_size: int, *, flatten: bool, seed: np.rando
                 flatten=flatten,
             )
         )
-    noise = _normals(np.random.default_rng(child(seed, 1)), signal.shape)
+    noise = normals(np.random.default_rng(child(seed, 1)), signal.shape)
     return Batch(signal, noise, int(constant.sum()))
 
 
-def _normals(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Return independent normal numbers by Box and Muller, as the weights are drawn: three times faster than NumPy's."""
+def normals(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw independent normal numbers by Box and Muller, as weights are drawn: three times faster than NumPy's way.
+
+    Args:
+        generator: Where uniform numbers come from.
+        shape: The shape of the result.
+
+    Returns:
+        float32 array.
+
+    Example:
+
+    >>> normals(np.random.default_rng(0), (2, 3)).shape
+    (2, 3)
+    """
     size = math.prod(shape)
     uniform, angle = generator.random((2, -(-size // 2)), np.float32)
     radius = np.sqrt(-2 * np.log(1 - uniform))

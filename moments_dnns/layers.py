@@ -142,8 +142,13 @@ class Convolution(keras.layers.Layer):
         if self.kernel_size == self.strides == 1:
             return [ops.matmul(x, kernel[0, 0]) for x in (state.signal, state.noise)]
         return [
-            ops.conv(pad(x, self.kernel_size, self.boundary), kernel, strides=self.strides, padding="valid",
-                     data_format="channels_last")
+            ops.conv(
+                pad(x, self.kernel_size, self.boundary),
+                kernel,
+                strides=self.strides,
+                padding="valid",
+                data_format="channels_last",
+            )
             for x in (state.signal, state.noise)
         ]
 

@@ -83,7 +83,9 @@ def gram_root(x: Tensor) -> Tensor:
     if keras.backend.backend() != "tensorflow":
         # JAX has float64 only where a user enables it, and Keras' products on PyTorch never have it. A QR decomposition
         # does not form the Gram matrix, which would square the condition number.
-        return ops.transpose(ops.qr(ops.transpose(x))[1])
+        root = ops.qr(ops.transpose(x))[1]
+        # Its rows have any sign, which even differs from one program to another; Cholesky factors have positive ones.
+        return ops.transpose(root * ops.where(ops.diagonal(root) < 0, -1.0, 1.0)[:, None])
     gram = _lower_gram(ops.cast(x, "float64"))
     norms = ops.sqrt(ops.diagonal(gram))
     scale = 1 / unless_zero(norms)

@@ -3,6 +3,7 @@
 import re
 
 import attrs
+import keras
 import numpy as np
 import pytest
 from cases import CASES, draw_inputs, draw_network_kernels, make_experiment, propagate
@@ -16,7 +17,7 @@ from moments_dnns.moments import from_logarithms
 from moments_dnns.realizations import Simulator
 
 ARCHITECTURES = ("vanilla", "bn_ff", "bn_res")
-SEEN = common.Measurement(2.0, (0.1, 0.5, 0.2), 2**30, True)
+SEEN = common.Measurement(2.0, (0.1, 0.5, 0.2), 2**30, {"nu2_signal_loc1": np.ones((3, 1))})
 
 
 @pytest.mark.backend
@@ -85,25 +86,64 @@ def test_the_floor_counts_convolutions_and_normals(setting, operations, normals)
 def test_rates_are_measured(product, monkeypatch):
     monkeypatch.setattr(rates, "NUM_NORMALS", 1000)
     assert 1e3 < rates.product_rates([product])[product] < 1e15
-    assert set(rates.normal_rates()) == {"NumPy", "the backend"}
+    assert set(rates.normal_rates()) == {"NumPy", "Box and Muller in NumPy", "the backend"}
 
 
 @pytest.mark.backend
 def test_a_measurement_is_whole():
     seen = common.measure(attrs.evolve(SETTINGS["A"], **TINY), 3)
     assert seen.finite
+    assert {array.shape for array in seen.arrays.values()} == {(5, 2)}
     assert len(seen.seconds) == 3
     assert 0 < seen.median <= max(seen.seconds)
     assert seen.first_call > 0
     assert seen.peak_memory > 2**27
 
 
+def test_what_is_infinite_is_seen():
+    assert SEEN.finite
+    assert not SEEN._replace(arrays={"nu2_signal_loc1": np.array([[1.0], [np.inf]])}).finite
+
+
+def test_processes_are_measured_together(monkeypatch):
+    monkeypatch.setattr(common, "cores", lambda: 1)
+    assert 0 < common.measure_together(attrs.evolve(SETTINGS["A"], **TINY), 2, keras.backend.backend()) < 10
+
+
+def test_differences_of_precisions_are_told_in_standard_errors():
+    experiment = Experiment("vanilla", 2, 1, 4, 4, 1, num_computations=1)
+    generator = np.random.default_rng(0)
+    one, other = ({name: generator.lognormal(size=(400, 1)) for name in experiment.array_names} for _ in range(2))
+    # ln chi and mu4 at three places, two effective ranks at one.
+    largest, count = gpu.largest_z(experiment, one, other)
+    assert count == 8
+    assert 0.3 < largest < 4
+    shifted = {**other, "mu4_signal_loc2": other["mu4_signal_loc2"] * np.exp(1.0)}
+    # Two means of 400 logarithms of deviation 1 differ by 1, hence by sqrt(200) standard errors.
+    assert gpu.largest_z(experiment, one, shifted)[0] == pytest.approx(np.sqrt(200), abs=3)
+
+
+@pytest.mark.backend
+def test_gpu_runs_anywhere_when_asked_to(capsys):
+    assert gpu.main(["--anyway", "--figures", "3,4", "--repeats", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[:2] for line in lines if line.startswith(("| 3", "| 4"))] == [
+        [f"| {figure}", precision] for figure in "34" for precision in ("float32", "tf32")
+    ]
+    # What is no NVIDIA GPU has one precision, so the same numbers came twice.
+    assert [line for line in lines if "at most" in line] == [
+        f"Figure {figure}: the means of the two precisions differ by at most 0.00 standard errors, among {count}."
+        for figure, count in [("3", 14), ("4", 20)]
+    ]
+
+
 def test_a_row_says_what_was_seen():
-    assert row("A", "jax", SEEN, 0.1, 1.0) == [
+    assert row("A", "jax", SEEN, 0.12, 0.1, 1.0) == [
         "A",
         "jax",
         "0.200",
         "0.100 to 0.500",
+        "0.120",
         "2.00",
         "1.00",
         "0.100",
@@ -145,7 +185,7 @@ def test_the_settings_of_the_figures_cost_what_the_paper_spends():
 
 @pytest.mark.backend
 def test_without_an_accelerator_gpu_says_so(monkeypatch, capsys):
-    monkeypatch.setattr(gpu, "accelerators", list)
+    monkeypatch.setattr("moments_dnns.devices.accelerators", list)
     with pytest.raises(SystemExit, match="2"):
         gpu.main([])
     assert "sees no accelerator" in capsys.readouterr().err

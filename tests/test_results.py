@@ -726,13 +726,18 @@ def test_any_header_may_be_there(npy_folder, old, new):
     assert not Path("executed").exists()
 
 
-def test_a_folder_of_the_first_schema_still_loads(npy_folder):
+LATER = {1: {"weights": "explicit", "precision": "float32"}, 2: {"precision": "float32"}}
+
+
+@pytest.mark.parametrize("schema", LATER)
+def test_folders_of_earlier_schemas_still_load(schema, npy_folder):
     save_experiment(complete(describe()), "older")
     path = npy_folder / "older" / "experiment.json"
     content = json.loads(path.read_text())
-    assert content.pop("schema") == 2
-    del content["experiment"]["weights"]
-    path.write_text(json.dumps({**content, "schema": 1}))
+    assert content.pop("schema") == 3
+    for name in LATER[schema]:
+        del content["experiment"][name]
+    path.write_text(json.dumps({**content, "schema": schema}))
     moments = load_experiment("older")
-    assert moments.experiment == attrs.evolve(describe(), weights="explicit")
+    assert moments.experiment == attrs.evolve(describe(), **LATER[schema])
     assert is_genuine(moments)
