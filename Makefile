@@ -19,12 +19,13 @@ $(INSTALLED): pyproject.toml requirements.txt
 demo: install
 	$(RUN) demo.py
 
-# The whole suite on TensorFlow, the tests that compute with Keras on every other backend that is installed.
+# The whole suite on TensorFlow, the tests that compute with Keras on every other backend that is installed; as many at
+# a time as there are cores.
 test: install
-	KERAS_BACKEND=tensorflow $(RUN) -m pytest
+	KERAS_BACKEND=tensorflow $(RUN) -m pytest -n auto
 	@for backend in jax torch; do \
 	    if $(RUN) -c "import $$backend" 2> /dev/null; then \
-	        echo "KERAS_BACKEND=$$backend"; KERAS_BACKEND=$$backend $(RUN) -m pytest -m backend tests || exit 1; \
+	        echo "KERAS_BACKEND=$$backend"; KERAS_BACKEND=$$backend $(RUN) -m pytest -n auto -m backend tests || exit 1; \
 	    else echo "$$backend is not installed: its tests are skipped"; fi; \
 	done
 

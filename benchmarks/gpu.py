@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import Any
 
 import attrs
-
 import numpy as np
 
 from moments_dnns import Experiment
@@ -52,8 +51,8 @@ FIGURES = {
 COMPARED = ("log_chi", "reff_signal", "reff_noise", "mu4_signal")  # between the two precisions
 LARGE = 8_192  # side of the matrices whose product is taken for the device's peak
 HEADER = (
-    "figure | precision | s / realization | first call (s) | TFLOP / realization | TFLOP/s | share of peak | realizations"
-    " | projected (min)"
+    "figure | precision | s / realization | first call (s) | TFLOP / realization | TFLOP/s | share of peak"
+    " | realizations | projected (min)"
 )
 
 

@@ -233,7 +233,7 @@ def grouped(network: keras.Model, count: int) -> keras.Model:
 
     >>> network = build_network(Experiment("vanilla", 2, 1, 8, 4, 1, num_computations=2), (1, 1, 12))
     >>> grouped(network, 3).output_shape
-    (3, 2, 16)
+    (3, 2, 17)
     """
     inputs = [keras.Input(batch_shape=(count, *each.shape), dtype=each.dtype) for each in network.inputs]
     model = keras.Model(inputs, Grouped(network)(*inputs), name=f"{count}_{network.name}")

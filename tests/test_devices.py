@@ -42,10 +42,16 @@ WORDS = {
 @pytest.mark.parametrize("precision", ["float32", "tf32"])
 def test_precision_holds_within_its_context_and_after_errors_no_longer(precision):
     library = importlib.import_module(BACKEND)
-    before = setting(library)
-    with pytest.raises(KeyError), product_precision(precision):
-        assert setting(library) == WORDS[BACKEND][precision]
-        raise KeyError
+    before, within = setting(library), []
+
+    def fail():
+        with product_precision(precision):
+            within.append(setting(library))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert within == [WORDS[BACKEND][precision]]
     assert setting(library) == before
 
 
