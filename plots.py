@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from moments_dnns.cli import Parser, run
 from moments_dnns.figures import FIGURES
-from moments_dnns.plotting import plot_bn_ff, plot_bn_res, plot_figure, plot_vanilla, plot_vanilla_histo
+from moments_dnns.plotting import plot_bn_ff, plot_bn_res, plot_figure, plot_summary, plot_vanilla, plot_vanilla_histo
 from moments_dnns.results import load_experiment
 
-__all__ = ["main", "plot_bn_ff", "plot_bn_res", "plot_vanilla", "plot_vanilla_histo"]
+__all__ = ["main", "plot_bn_ff", "plot_bn_res", "plot_summary", "plot_vanilla", "plot_vanilla_histo"]
 
 
 def parser() -> Parser:

@@ -12,13 +12,13 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from moments_dnns import ARCHITECTURES, Experiment
+from moments_dnns.canvas import PaperFigure, styled
 from moments_dnns.cli import Parser
-from moments_dnns.plotting import LOOKS, STYLE, PaperFigure
+from moments_dnns.panels import LOOKS
 
 from .common import Measurement, installed_backends, isolated, line, machine, measure, number, table, write
 
@@ -79,7 +79,7 @@ def row(point: Point) -> list[str]:
 
 def draw(points: Sequence[Point]) -> Figure:
     """Draw the curves, those of times with a guide of slope 1."""
-    with style.context(["default", STYLE]):
+    with styled(use_tex=False):
         figure = PaperFigure(figsize=(6.8, 5), layout="constrained")
         for axes, (along, label, value, proportional) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
             axes.set(xscale="log", yscale="log" if proportional else "linear", xlabel=along, ylabel=label)

@@ -5,7 +5,7 @@ from .layers import Add, BatchNormalization, Convolution, InitialState, ReLU, Re
 from .measurement import LogMoments, effective_rank
 from .moments import MOMENTS
 from .network import build_network
-from .plotting import plot_bn_ff, plot_bn_res, plot_vanilla, plot_vanilla_histo
+from .plotting import plot_bn_ff, plot_bn_res, plot_summary, plot_vanilla, plot_vanilla_histo
 from .results import (
     Moments,
     delete_experiment,
@@ -41,6 +41,7 @@ __all__ = [
     "merge_experiments",
     "plot_bn_ff",
     "plot_bn_res",
+    "plot_summary",
     "plot_vanilla",
     "plot_vanilla_histo",
     "prune_experiment",

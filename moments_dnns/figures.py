@@ -187,18 +187,19 @@ FIGURES: dict[str, Drawing] = {
 }
 
 
-def read(type_plot: str, moments: Mapping[str, Any]) -> dict[str, Any]:
+def read(type_plot: str, moments: Mapping[str, Any], drawing: Drawing | None = None) -> dict[str, Any]:
     """Return the data of a figure: the natural logarithm of every array it draws, `depth` and `res_depth`.
 
     What has no logarithm is NaN: chi is 0 where the noise of a realization died out, infinite where its signal did.
     One warning says which arrays, depths and how many realizations.
 
     Args:
-        type_plot: A name of `FIGURES`.
+        type_plot: A name of `FIGURES`; with a drawing, what it is called in messages.
         moments: Mapping from names to arrays of shape (num_realizations, num_computations), and `depth`.
+        drawing: What is drawn, if that is no row of `FIGURES`.
 
     Returns:
-        Mapping from the names in `FIGURES[type_plot].needs` to float64 arrays; `res_depth` is an integer.
+        Mapping from the names in the drawing's `needs` to float64 arrays; `res_depth` is an integer.
 
     Raises:
         TypeError: If `moments` is not a mapping, or an array does not hold real numbers.
@@ -211,7 +212,7 @@ def read(type_plot: str, moments: Mapping[str, Any]) -> dict[str, Any]:
     array([[1.38629436],
            [1.38629436]])
     """
-    drawing = FIGURES[one_of(FIGURES)("type_plot", type_plot)]
+    drawing = drawing or FIGURES[one_of(FIGURES)("type_plot", type_plot)]
     if not isinstance(moments, Mapping):
         raise TypeError(refusal("moments must be a mapping from names to arrays.", moments=type(moments).__name__))
     arrays = _Checked(moments)

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from .boundaries import pad
+from .devices import accelerators, uses_xla
 from .experiment import BOUNDARIES, WEIGHTS
 from .randomness import gaussian, sample_product, uses_gram
 from .state import State, Tensor, centred, mean_over_points, unless_zero
@@ -142,15 +143,17 @@ class Convolution(keras.layers.Layer):
         if self.kernel_size == self.strides == 1:
             return [ops.matmul(x, kernel[0, 0]) for x in (state.signal, state.noise)]
         return [
-            ops.conv(
-                pad(x, self.kernel_size, self.boundary),
-                kernel,
-                strides=self.strides,
-                padding="valid",
-                data_format="channels_last",
-            )
-            for x in (state.signal, state.noise)
+            self.convolve_padded(pad(x, self.kernel_size, self.boundary), kernel) for x in (state.signal, state.noise)
         ]
+
+    def convolve_padded(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """Return images convolved where the kernel lies within them."""
+        if self.strides == 1 and uses_xla() and not accelerators():
+            # On a CPU, XLA has a fast convolution for outputs as large as the inputs, three to six times faster.
+            y = ops.conv(x, kernel, padding="same", data_format="channels_last")
+            before, after = (self.kernel_size - 1) // 2, self.kernel_size // 2
+            return y[:, before : y.shape[1] - after, before : y.shape[2] - after]
+        return ops.conv(x, kernel, strides=self.strides, padding="valid", data_format="channels_last")
 
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs."""

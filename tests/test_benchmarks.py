@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cases import CASES, draw_inputs, draw_network_kernels, make_experiment, propagate
 
-from benchmarks import common, gpu, rates, scale
+from benchmarks import common, gpu, rates, scale, startup
 from benchmarks.bench import SETTINGS, TINY, Best, row
 from benchmarks.textbook import Textbook, effective_rank
 from moments_dnns import Experiment
@@ -165,7 +165,9 @@ def test_results_go_between_their_comments(tmp_path):
 
 def test_there_is_a_place_for_all_results():
     text = common.README.read_text()
-    assert re.findall("<!-- (.*) -->", text) == ["bench", "/bench", "scale", "/scale", "gpu", "/gpu"]
+    assert re.findall("<!-- (.*) -->", text) == [
+        f"{slash}{section}" for section in ("bench", "scale", "startup", "gpu") for slash in ("", "/")
+    ]
 
 
 def test_scale_draws_every_curve():
@@ -176,6 +178,13 @@ def test_scale_draws_every_curve():
     assert depth_time.get_lines()[0].get_xydata().tolist() == [[100, 0.2], [200, 0.2]]
     assert depth_time.get_lines()[1].get_ydata().tolist() == [0.1, 0.2]
     assert compiling.get_lines()[0].get_ydata().tolist() == [1.8, 1.8]
+
+
+def test_beginnings_are_measured(capsys):
+    assert startup.main(["--repeats", "1"]) == 0
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[0].removeprefix("| ") for row in rows] == list(startup.BEGINNINGS)
+    assert all(0 < float(row[1]) < 60 for row in rows)
 
 
 def test_the_settings_of_the_figures_cost_what_the_paper_spends():

@@ -17,9 +17,9 @@ PACKAGE = ROOT / "moments_dnns"
 # From the ground up: a module may import from the floors below its own only.
 FLOORS = [
     {"validation", "architectures", "moments", "analysis", "devices", "cli"},
-    {"state", "experiment", "figures", "data", "files", "folders"},
-    {"record", "randomness", "boundaries", "plotting"},
-    {"generations", "layers", "provenance", "labelled"},
+    {"state", "experiment", "figures", "data", "files", "folders", "canvas", "ticks"},
+    {"record", "randomness", "boundaries", "panels", "summaries"},
+    {"plotting", "generations", "layers", "provenance", "labelled"},
     {"measurement", "results", "convergence"},
     {"network"},
     {"store", "memory", "realizations"},
@@ -31,7 +31,7 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 # The libraries that take long to import, and where that may happen: at the top of a module, or within a function.
 AT_THE_TOP = {
     "keras": {"devices", "state", "boundaries", "layers", "randomness", "measurement", "network"},
-    "matplotlib": {"plotting"},
+    "matplotlib": {"plotting", "canvas", "panels", "ticks"},
 }
 IN_A_FUNCTION = {"keras": {"data", "realizations", "simulation"}, "pandas": {"labelled"}, "xarray": {"labelled"}}
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}

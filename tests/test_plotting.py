@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 import warnings
 
 import matplotlib
@@ -12,11 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from published import arrays, plain
+from synthetic import complete, describe
 
 import plots
-from moments_dnns import plotting
+from moments_dnns import canvas, plotting
 from moments_dnns.figures import FIGURES
-from moments_dnns.plotting import LOOKS, LogTicks, plot_figure
+from moments_dnns.panels import LOOKS, looks
+from moments_dnns.plotting import plot_figure
+from moments_dnns.ticks import LogTicks
 
 # (letter, axis is logarithmic, {label: names}): a ratio of arrays, or an array. Written from the page of the science.
 CURVES = {
@@ -366,6 +370,158 @@ def test_labels_of_ticks():
     assert {"$1$", "$10$", "$100$"} <= set(texts[2])
 
 
+# --- several experiments -------------------------------------------------------------------------------------------
+
+
+def widened(type_plot, factor):
+    """Other moments of a figure, half as deep: all curves are `factor` times as high."""
+    moments = at(arrays(type_plot), *range(0, len(arrays(type_plot)["depth"]), 2))
+    for name, array in moments.items():
+        if np.ndim(array) == 2:
+            moments[name] = array + np.log(factor) if name.startswith("log") else array * factor
+    return moments
+
+
+@pytest.mark.parametrize("type_plot", CURVES)
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_experiments_are_drawn_over_one_another(type_plot, number):
+    experiments = {f"factor {k}": widened(type_plot, k) for k in range(1, number + 1)}
+    figure = plot_figure(type_plot, experiments)
+    draw(figure)
+    (named,) = figure.legends
+    assert [text.get_text() for text in named.get_texts()] == list(experiments)
+    assert len({(line.get_color(), line.get_marker()) for line in named.get_lines()}) == number
+    for axes, (_, log, curves) in zip(figure.axes, CURVES[type_plot], strict=True):
+        drawn = [line for line in axes.lines if line.get_marker() in {look["marker"] for look in looks(number)}]
+        pairs = [(moments, names) for moments in experiments.values() for names in curves.values()]
+        for line, (moments, names) in zip(drawn, pairs, strict=True):
+            values = plain(moments, names[0]) / (plain(moments, names[1]) if len(names) == 2 else 1)
+            expected = values.mean(axis=0)
+            np.testing.assert_array_equal(line.get_xdata(), moments["depth"])
+            np.testing.assert_allclose(line.get_ydata(), np.log10(expected) if log else expected, rtol=1e-9, atol=1e-12)
+        assert len(axes.collections) == len(pairs)
+        # Colours tell experiments, dashes tell curves.
+        assert len({line.get_color() for line in drawn}) == number
+        if len(curves) > 1:
+            assert legend(axes)[: len(curves)] == list(curves)
+        if axes.get_legend():
+            assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1
+
+
+def test_every_experiment_has_its_power_law():
+    figure = plot_figure("bn_res", {"one": arrays("bn_res"), "other": widened("bn_res", 2)})
+    exponents = legend(figure.axes[1])
+    assert len(exponents) == 2
+    assert all(re.fullmatch(r"\$\\tau=0\.\d+\$", text) for text in exponents)
+    fits = [line for line in figure.axes[1].lines if "tau" in line.get_label()]
+    assert [line.get_color() for line in fits] == [look["color"] for look in looks(2)]
+
+
+def test_histograms_of_several_experiments():
+    few = at(arrays("vanilla_histo"), 1, 3)
+    figure = plot_figure("vanilla_histo", {"all": arrays("vanilla_histo"), "few": few})
+    draw(figure)
+    (named,) = figure.legends
+    assert [text.get_text() for text in named.get_texts()] == ["all", "few"]
+    outlines = [patch for patch in figure.axes[0].patches if not patch.get_fill()]
+    assert len(outlines) == 6
+    # The same depth has the same colour, the same experiment the same dashes.
+    assert outlines[4].get_edgecolor() == outlines[1].get_edgecolor() != outlines[0].get_edgecolor()
+    assert outlines[4].get_linestyle() == outlines[5].get_linestyle() != outlines[0].get_linestyle()
+    assert legend(figure.axes[0]) == ["$l=50$", "$l=100$", "$l=150$", "$l=200$"]
+
+
+@pytest.mark.parametrize(
+    ("several", "message"),
+    [
+        ({"good": arrays("vanilla_histo"), "bad": {}}, r"vanilla_histo of 'bad' draws .*missing"),
+        ({3: arrays("vanilla_histo")}, r"label must be a string"),
+        ({f"{k}": arrays("vanilla_histo") for k in range(7)}, r"at most 6 experiments"),
+        ({"a": arrays("vanilla_histo"), "nu2_signal_loc3": np.ones((2, 2))}, r"missing"),
+    ],
+)
+def test_bad_comparisons_are_refused(several, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        plot_figure("vanilla_histo", several)
+
+
+def test_many_looks_are_in_order_and_apart_in_grey():
+    greys = [luminance(look["color"][:3]) for look in looks(6)]
+    assert np.diff(greys).min() > 0.08
+    assert len({look["marker"] for look in looks(6)}) == 6
+
+
+# --- LaTeX ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", [("latex",), ("dvipng",), ("latex", "dvipng")])
+def test_latex_that_is_not_installed_is_told(missing, monkeypatch, tmp_path):
+    monkeypatch.setattr(canvas.shutil, "which", lambda program: None if program in missing else f"/usr/bin/{program}")
+    path = tmp_path / "figure.pdf"
+    with pytest.raises(ValueError, match=f"{' and '.join(missing)} cannot be found.*Received: use_tex=True"):
+        plotting.plot_vanilla(arrays("vanilla"), path=path, use_tex=True)
+    assert not path.exists()
+    plotting.plot_vanilla(arrays("vanilla"), path=path)
+
+
+def test_latex_sets_the_text_where_it_is_installed(monkeypatch):
+    monkeypatch.setattr(canvas.shutil, "which", lambda program: f"/usr/bin/{program}")
+    figure = plotting.plot_vanilla(arrays("vanilla"), use_tex=True)
+    assert all(axes.xaxis.label.get_usetex() for axes in figure.axes)
+    assert not plotting.plot_vanilla(arrays("vanilla")).axes[0].xaxis.label.get_usetex()
+    assert not matplotlib.rcParams["text.usetex"]
+
+
+@pytest.mark.skipif(
+    not all(map(shutil.which, canvas.TEX_PROGRAMS)), reason="LaTeX and dvipng are not installed on this machine"
+)
+@each_figure
+def test_latex_understands_every_label(type_plot):
+    assert draw(plot_figure(type_plot, arrays(type_plot), use_tex=True)).startswith(b"\x89PNG")
+
+
+# --- the summary ---------------------------------------------------------------------------------------------------
+
+
+def test_summary_shows_every_moment_at_every_place(tmp_path):
+    moments = complete(describe(num_realizations=6))
+    figure = plotting.plot_summary(moments, path=tmp_path / "summary.png")
+    assert (tmp_path / "summary.png").stat().st_size > 10_000
+    symbols = [axes.get_ylabel() for axes in figure.axes if axes.axison]
+    assert len(symbols) == len(set(symbols)) == 8
+    count = {"eff": 1}
+    for axes in figure.axes:
+        places = next((number for word, number in count.items() if word in axes.get_ylabel()), 4)
+        assert len(axes.collections) == places
+    mean = figure.axes[1].lines[2].get_ydata()
+    np.testing.assert_allclose(mean, np.log10(moments["nu2_signal_loc3"].mean(axis=0)))
+    title = figure.get_suptitle()
+    assert "architecture bn_ff" in title
+    assert "num_realizations 6" in title
+    assert "seed 0" in title
+    assert figure.get_supxlabel()
+
+
+@each_figure
+def test_summary_of_pruned_and_plain_arrays(type_plot):
+    figure = plotting.plot_summary(arrays(type_plot))
+    draw(figure)
+    assert figure.get_suptitle() == f"20 realizations at {4 if type_plot == 'vanilla_histo' else 100} depths"
+    said = {
+        "vanilla_histo": "nothing is said",
+        "vanilla": "one-dimensional signal: an effective rank of 1.03",
+        "bn_ff": "exploding sensitivity",
+        "bn_res": "to the power 0.5",
+    }
+    assert said[type_plot] in figure.get_supxlabel()
+
+
+@pytest.mark.parametrize("moments", [{}, {"depth": [1, 2]}, [1, 2]])
+def test_summary_of_nothing_is_refused(moments):
+    with pytest.raises((TypeError, ValueError), match="Received: moments="):
+        plotting.plot_summary(moments)
+
+
 @pytest.fixture
 def saved(monkeypatch, tmp_path):
     """An experiment named demo, in a working directory of its own."""
@@ -428,6 +584,7 @@ def test_door_gives_the_functions():
     assert [getattr(plots, name) for name in plots.__all__ if name != "main"] == [
         plotting.plot_bn_ff,
         plotting.plot_bn_res,
+        plotting.plot_summary,
         plotting.plot_vanilla,
         plotting.plot_vanilla_histo,
     ]

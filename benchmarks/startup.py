@@ -1,0 +1,71 @@
+"""How long it takes to begin: importing, loading, plotting and asking for help, each in a process of its own.
+
+Run it as `python -m benchmarks.startup` from the root of the checkout. README.md holds the results that `--write` puts
+there.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from moments_dnns import Experiment, Moments, save_experiment
+from moments_dnns.cli import Parser
+
+from .common import machine, number, table, timed, write
+
+ROOT = Path(__file__).parents[1]
+LOAD = "load_experiment('saved')"
+# What is run -> what it may take, in seconds.
+BEGINNINGS = {
+    "import moments_dnns": (["-c", "import moments_dnns"], 0.6),
+    "load an experiment": (["-c", f"from moments_dnns import load_experiment; {LOAD}['chi_loc4']"], 0.6),
+    "load it and save its figure": (
+        ["-c", f"from moments_dnns import load_experiment, plot_bn_ff; plot_bn_ff({LOAD}, path='figure.png')"],
+        1.5,
+    ),
+    "run_experiment.py --help": ([str(ROOT / "run_experiment.py"), "--help"], 0.5),
+}
+HEADER = "to begin | seconds, least of {} | goal"
+
+
+def save(num_realizations: int = 1_000) -> None:
+    """Save moments of the size of figure 4, all numbers of which are made up."""
+    experiment = Experiment("bn_ff", 200, 3, 512, 64, num_realizations)
+    generator = np.random.default_rng(0)
+    shape = (num_realizations, experiment.num_computations)
+    save_experiment(
+        Moments({name: generator.lognormal(size=shape) for name in experiment.array_names}, experiment), "saved"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark from the command line."""
+    parser = Parser(prog="startup", description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5, help="processes each")
+    parser.add_argument("--write", action="store_true", help="put the results into README.md")
+    arguments = parser.parse_args(argv)
+    rows = []
+    with TemporaryDirectory() as folder:
+        os.environ["MOMENTS_DNNS_NPY"] = str(Path(folder) / "npy")
+        save()
+        for name, (command, goal) in BEGINNINGS.items():
+            run = partial(subprocess.run, [sys.executable, *command], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+            run()  # what is compiled or cached once counts for nothing
+            rows.append([name, number(min(timed(run) for _ in range(arguments.repeats))), number(goal)])
+    text = table(HEADER.format(arguments.repeats), rows)
+    print(text)
+    if arguments.write:
+        write("startup", f"{machine()}.\n\n{text}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

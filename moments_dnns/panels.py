@@ -1,0 +1,210 @@
+"""Panels: curves with bands over depth, and histograms, of one experiment or of several over one another.
+
+Every value is drawn from its natural logarithm. Logarithmic axes are plain axes of log10 with ticks that read as
+powers of ten.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib import ticker
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from .analysis import Band, PowerLaw, bin_edges, density, log_band, power_law
+from .figures import Curve, Drawing, Panel
+from .ticks import STEPS, LogFormat, LogTicks, number
+
+# Colours of Okabe and Ito whose luminances differ as well, so that they stay apart in print without colour.
+LOOKS: tuple[dict[str, Any], ...] = (
+    {"color": "#0072B2", "marker": "o"},
+    {"color": "#E69F00", "marker": "s"},
+    {"color": "#000000", "marker": "^"},
+)
+SEQUENCE = "viridis"  # its luminance grows evenly: an order can be read without colour
+MARKERS = "os^Dv<P>X"
+DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 1.5, 1, 1.5)), (0, (8, 3)), (0, (3, 1, 1, 1, 1, 1)))
+# How a natural logarithm is drawn: on a linear axis, and on a logarithmic one.
+VIEWS: dict[bool, Callable[[Any], Any]] = {False: np.exp, True: partial(np.multiply, math.log10(math.e))}
+MARKERS_PER_CURVE = 8
+DEPTHS_IN_LEGEND = 6
+LARGEST_LINEAR = math.log(1e4)  # beyond this, an axis is logarithmic whatever its row says
+LEAST_SPAN = 1e-6  # of an axis: what is smaller is round-off
+
+
+class Shown(NamedTuple):
+    """An experiment in a picture.
+
+    Args:
+        label: Its name in the legend; None where it is alone.
+        data: Logarithms of arrays, `depth` and perhaps `res_depth`, as `figures.read` returns them.
+    """
+
+    label: str | None
+    data: Mapping[str, Any]
+
+
+class Drawn(NamedTuple):
+    """One curve of one experiment, its band, and how it looks."""
+
+    shown: Shown
+    curve: Curve
+    band: Band
+    look: dict[str, Any]
+
+
+def draw(figure: Figure, drawing: Drawing, experiments: Sequence[Shown]) -> None:
+    """Draw all panels of a drawing, and above them the legend of experiments, where these have labels."""
+    rows = math.ceil(len(drawing.panels) / 2)
+    every = figure.subplots(rows, 2, squeeze=False).flat
+    for letter, panel, axes in zip("abcdefgh", drawing.panels, every, strict=False):
+        axes.annotate(f"({letter})", (0, 1), (-34, 7), xycoords="axes fraction", textcoords="offset points")
+        handles = DRAW[panel.kind](axes, panel, experiments)
+        labels = (drawing.depth, panel.label) if panel.kind == "curves" else (panel.label, "density")
+        axes.set(xlabel=labels[0], ylabel=labels[1])
+        if not any(np.isfinite(curve.logs(shown.data)).any() for curve in panel.curves for shown in experiments):
+            axes.text(0.5, 0.75, "nothing finite to draw", transform=axes.transAxes, ha="center", va="center")
+        if len(handles) > 1 or (handles and experiments[0].label):  # above the axes, where no data can be
+            columns = math.ceil(len(handles) / math.ceil(len(handles) / 3))  # in rows of one length
+            axes.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=columns)
+    for axes in every[len(drawing.panels) :]:
+        axes.set_axis_off()
+    if experiments[0].label:
+        histograms = drawing.panels[0].kind == "histogram"
+        figure.legend(handles=_labels(experiments, histograms), loc="outside upper center", ncols=4)
+
+
+def looks(count: int) -> list[dict[str, Any]]:
+    """Return colours and markers for so many curves, apart in grey too; from four on they show an order.
+
+    Example:
+
+    >>> [look["marker"] for look in looks(5)]
+    ['o', 's', '^', 'D', 'v']
+    """
+    if count <= len(LOOKS):
+        return list(LOOKS[:count])
+    colors = matplotlib.colormaps[SEQUENCE](np.linspace(0, 0.9, count))
+    return [{"color": tuple(color), "marker": MARKERS[i % len(MARKERS)]} for i, color in enumerate(colors)]
+
+
+def _labels(experiments: Sequence[Shown], histograms: bool) -> list[Line2D]:
+    styles = [{"color": "0.2", "linestyle": dash} for dash in DASHES] if histograms else looks(len(experiments))
+    return [Line2D([], [], label=shown.label, **style) for shown, style in zip(experiments, styles, strict=False)]
+
+
+def _drawn(panel: Panel, experiments: Sequence[Shown]) -> Iterator[Drawn]:
+    """Yield all curves: alone, an experiment has a colour for each; among others, one colour and dashes for each."""
+    alone = experiments[0].label is None
+    for i, shown in enumerate(experiments):
+        for j, curve in enumerate(panel.curves):
+            look = looks(len(panel.curves))[j] if alone else {**looks(len(experiments))[i], "linestyle": DASHES[j]}
+            yield Drawn(shown, curve, log_band(curve.logs(shown.data)), look)
+
+
+def _draw_curves(axes: Axes, panel: Panel, experiments: Sequence[Shown]) -> list[Artist]:
+    every = list(_drawn(panel, experiments))
+    log = panel.log or bool((np.concatenate([end for drawn in every for end in drawn.band]) > LARGEST_LINEAR).any())
+    if panel.reference:
+        axes.axhline(VIEWS[log](0.0), color="0.4", linewidth=0.7, linestyle=(0, (5, 3)), zorder=1)
+    handles: list[Artist] = []
+    for i, drawn in enumerate(every):
+        line = _draw_curve(axes, drawn, VIEWS[log], place=i / len(every))
+        if drawn.shown.label is None:
+            line.set_label(f"${drawn.curve.label}$")
+            handles.append(line)
+    if experiments[0].label and len(panel.curves) > 1:
+        handles += [
+            Line2D([], [], color="0.2", linestyle=dash, label=f"${curve.label}$")
+            for curve, dash in zip(panel.curves, DASHES, strict=False)
+        ]
+    if panel.power_law:
+        for drawn in every[:: len(panel.curves)]:
+            handles += _draw_power_law(axes, panel.power_law, drawn, log)
+    _set_axes(axes, [depth for shown in experiments for depth in shown.data["depth"]], log)
+    return handles
+
+
+def _draw_curve(axes: Axes, drawn: Drawn, view: Callable[[Any], Any], place: float) -> Line2D:
+    depth, band, color = drawn.shown.data["depth"], drawn.band, drawn.look["color"]
+    axes.fill_between(
+        depth, view(band.lower), view(band.upper), facecolor=(color, 0.25), edgecolor=(color, 0.4), linewidth=0.6
+    )
+    # Markers of different curves stand at different depths, so that none is hidden.
+    every = math.ceil(len(depth) / MARKERS_PER_CURVE)
+    (line,) = axes.plot(depth, view(band.mean), markevery=(int(place * every), every), **drawn.look)
+    return line
+
+
+def _set_axes(axes: Axes, depths: Sequence[float], log: bool) -> None:
+    first, last = min(depths), max(depths)
+    margin = 0.02 * (last - first) or 0.5
+    axes.set_xlim(first - margin, last + margin)
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(6, steps=STEPS, integer=True, min_n_ticks=1))
+    low, high = axes.get_ylim()
+    if high - low < (least := LEAST_SPAN * max(abs(low), abs(high), 1)):
+        axes.set_ylim(low - least, high + least)
+    if log:
+        axes.yaxis.set_major_locator(LogTicks())
+        axes.yaxis.set_minor_locator(LogTicks(minor=True))
+        axes.yaxis.set_major_formatter(LogFormat())
+
+
+def _draw_power_law(axes: Axes, ends: tuple[str, str], drawn: Drawn, log: bool) -> list[Artist]:
+    data, (first, last) = drawn.shown.data, ends
+    law = power_law(data["depth"], data[drawn.curve.over], data[first], data[last], data["res_depth"])
+    if not (math.isfinite(law.tau) and math.isfinite(law.log_c)):
+        return []
+    depth, alone = data["depth"], drawn.shown.label is None
+    smooth = np.linspace(depth[0], depth[-1], 200)
+    line = Line2D(
+        smooth,
+        VIEWS[log](law.log_c + law.tau * np.log(smooth)),
+        label=_power_law_label(law, drawn.shown.label),
+        color="black" if alone else drawn.look["color"],
+        linestyle="--" if alone else ":",
+    )
+    # The limits of a logarithmic axis belong to the data: a fit that fails may fall by any number of decades.
+    (axes.add_artist if log else axes.add_line)(line)
+    return [line]
+
+
+def _power_law_label(law: PowerLaw, label: str | None) -> str:
+    if label is not None:
+        return rf"$\tau={law.tau:#.3g}$"
+    c = number(law.log_c / math.log(10), plain=abs(law.log_c) < LARGEST_LINEAR, digits=3)
+    return rf"$c\,l^\tau$: $\tau={law.tau:#.3g}$, $c={c}$"
+
+
+def _draw_histogram(axes: Axes, panel: Panel, experiments: Sequence[Shown]) -> list[Artist]:
+    """Colours tell depths, dashes tell experiments."""
+    depths = np.unique(np.concatenate([shown.data["depth"] for shown in experiments]))
+    colors = dict(zip(depths, matplotlib.colormaps[SEQUENCE](np.linspace(0, 0.85, len(depths))), strict=True))
+    named = depths[np.unique(np.linspace(0, len(depths) - 1, DEPTHS_IN_LEGEND).round()).astype(int)]
+    handles: dict[float, Artist] = {}
+    for shown, dash in zip(experiments, DASHES, strict=False):
+        samples = panel.curves[0].logs(shown.data)
+        edges = bin_edges(samples)
+        for depth, sample in zip(shown.data["depth"], samples.T, strict=True):
+            heights, color = density(sample, edges), colors[depth]
+            axes.stairs(heights, edges, fill=True, color=color, alpha=min(0.2, 1 / len(depths) / len(experiments)))
+            outline = axes.stairs(heights, edges, color=color, linewidth=1.2, linestyle=dash)
+            if depth in named and depth not in handles:
+                outline.set_label(f"$l={depth:g}$")
+                handles[depth] = outline
+    axes.set_ylim(bottom=0)
+    return [handles[depth] for depth in named]
+
+
+DRAW: dict[str, Callable[[Axes, Panel, Sequence[Shown]], list[Artist]]] = {
+    "curves": _draw_curves,
+    "histogram": _draw_histogram,
+}
