@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test bench lint clean
+.PHONY: install demo test results bench lint clean
 
 install: $(INSTALLED)
 
@@ -28,6 +28,11 @@ test: install
 	        echo "KERAS_BACKEND=$$backend"; KERAS_BACKEND=$$backend $(RUN) -m pytest -n auto -m backend tests || exit 1; \
 	    else echo "$$backend is not installed: its tests are skipped"; fi; \
 	done
+
+# The experiments that ship in npy/, and docs/results.md: SIZE=quick, cpu or paper. What is there is not run again.
+SIZE ?= quick
+results: install
+	$(RUN) results.py --size $(SIZE)
 
 # Settings A to F on every installed backend; benchmarks/README.md says what is measured.
 bench: install

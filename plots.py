@@ -1,6 +1,8 @@
 """Door to figures: the plotting functions, and their command line.
 
 python plots.py bn_ff demo --path figures/demo.png
+python plots.py bn_ff narrow wide
+python plots.py summary demo
 """
 
 from __future__ import annotations
@@ -14,36 +16,44 @@ from moments_dnns.figures import FIGURES
 from moments_dnns.plotting import plot_bn_ff, plot_bn_res, plot_figure, plot_summary, plot_vanilla, plot_vanilla_histo
 from moments_dnns.results import load_experiment
 
+SUMMARY = "summary"  # beside the names of figures
+
 __all__ = ["main", "plot_bn_ff", "plot_bn_res", "plot_summary", "plot_vanilla", "plot_vanilla_histo"]
 
 
 def parser() -> Parser:
-    """Return the parser: the figure, the experiment, and where to save."""
+    """Return the parser: the figure, the experiments, and where to save."""
     parser = Parser(
         prog="plots.py",
-        description="Draw a figure of a saved experiment into a file. "
+        description="Draw a figure of a saved experiment into a file, or of several over one another. "
         "Names of figures may be written with underscores or dashes.",
     )
     parser.add_argument(
         "type_plot",
         metavar="type_plot",
-        choices=tuple(FIGURES),
+        choices=(*FIGURES, SUMMARY),
         type=lambda word: word.replace("-", "_"),
-        help=f"the figure: {', '.join(FIGURES)} (2, 3, 4, 5 of the paper)",
+        help=f"the figure: {', '.join(FIGURES)} (2, 3, 4, 5 of the paper), or {SUMMARY}: everything of one experiment",
     )
-    parser.add_argument("name", help="the experiment: its folder below npy/")
+    parser.add_argument("names", metavar="name", nargs="+", help="the experiments: their folders below npy/")
     parser.add_argument(
         "--path",
         default=argparse.SUPPRESS,
         help="the file, in .pdf, .png or .svg (default: figures/NAME_TYPE_PLOT.png)",
     )
+    parser.add_argument("--use_tex", action="store_true", help="let LaTeX set the text, where it is installed")
     return parser
 
 
-def save_figure(type_plot: str, name: str, path: str | None = None) -> None:
-    """Draw a figure of a saved experiment into a file and print where it is."""
-    path = path or f"figures/{name}_{type_plot}.png"
-    plot_figure(type_plot, load_experiment(name), path=path)
+def save_figure(type_plot: str, names: Sequence[str], path: str | None = None, use_tex: bool = False) -> None:
+    """Draw a figure of saved experiments into a file and print where it is."""
+    path = path or f"figures/{'_'.join(names)}_{type_plot}.png"
+    experiments = {name: load_experiment(name) for name in names}
+    moments = experiments if len(names) > 1 else experiments[names[0]]
+    if type_plot == SUMMARY:
+        plot_summary(moments, path=path, use_tex=use_tex)
+    else:
+        plot_figure(type_plot, moments, path=path, use_tex=use_tex)
     print(path)
 
 

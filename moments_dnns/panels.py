@@ -73,13 +73,19 @@ def draw(figure: Figure, drawing: Drawing, experiments: Sequence[Shown]) -> None
         if not any(np.isfinite(curve.logs(shown.data)).any() for curve in panel.curves for shown in experiments):
             axes.text(0.5, 0.75, "nothing finite to draw", transform=axes.transAxes, ha="center", va="center")
         if len(handles) > 1 or (handles and experiments[0].label):  # above the axes, where no data can be
-            columns = math.ceil(len(handles) / math.ceil(len(handles) / 3))  # in rows of one length
+            columns = _columns(len(handles), 2 if panel.power_law else 3)
             axes.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=columns)
     for axes in every[len(drawing.panels) :]:
         axes.set_axis_off()
     if experiments[0].label:
         histograms = drawing.panels[0].kind == "histogram"
-        figure.legend(handles=_labels(experiments, histograms), loc="outside upper center", ncols=4)
+        names = _labels(experiments, histograms)
+        figure.legend(handles=names, loc="outside upper center", ncols=_columns(len(names), 4))
+
+
+def _columns(entries: int, most: int) -> int:
+    """Return how many columns, at most, give a legend rows of one length."""
+    return math.ceil(entries / math.ceil(entries / most))
 
 
 def looks(count: int) -> list[dict[str, Any]]:

@@ -117,7 +117,7 @@ def plot_summary(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool
     r"""Draw all moments of an experiment at all places over depth, with its parameters and what they say.
 
     A panel for each moment, with a curve for each place at which it was taken; bands hold the 16th to 84th percentile.
-    Below stands in a line how the sensitivity grew and what is left of the signal (see `summaries.verdict`).
+    Below stands how the sensitivity grew and what is left of the signal (see `summaries.verdict`).
 
     Args, returns and raises: as `plot_vanilla_histo`; `moments` of one experiment, pruned or not.
 

@@ -89,7 +89,7 @@ def parameters(moments: Mapping[str, Any]) -> str:
 
 
 def verdict(data: Mapping[str, Any]) -> str:
-    """Return in a line how the sensitivity grew over the second half of the depths, and what is left of the signal.
+    """Return in words how the sensitivity grew over the second half of the depths, and what is left of the signal.
 
     The exponent is d ln chi / d ln l between the middle and the end. Where chi is a power of depth it is that power, at
     any depth; where chi grows exponentially it is in proportion to depth. Both are of means over realizations.
@@ -104,10 +104,11 @@ def verdict(data: Mapping[str, Any]) -> str:
     exploding sensitivity: χ grows by 1.39 dB per layer at the end, as depth to the power 11.5
     >>> print(verdict({"chi_loc5": 0.5 * np.log(depth[None]), "reff_signal_loc3": np.log(np.full((1, 100), 15)),
     ...                "depth": depth}))
-    χ grows as depth to the power 0.50; the signal keeps an effective rank of 15.0
+    χ grows as depth to the power 0.50;
+    the signal keeps an effective rank of 15.0
     """
     said = [_growth(data), _rank(data)]
-    return "; ".join(words for words in said if words) or "nothing is said of the sensitivity or the effective rank"
+    return ";\n".join(words for words in said if words) or "nothing is said of the sensitivity or the effective rank"
 
 
 def _last(data: Mapping[str, Any], moment: str) -> np.ndarray | None:

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "moments_dnns"
 # From the ground up: a module may import from the floors below its own only.
 FLOORS = [
     {"validation", "architectures", "moments", "analysis", "devices", "cli"},
-    {"state", "experiment", "figures", "data", "files", "folders", "canvas", "ticks"},
+    {"state", "experiment", "figures", "published", "data", "files", "folders", "canvas", "ticks"},
     {"record", "randomness", "boundaries", "panels", "summaries"},
     {"plotting", "generations", "layers", "provenance", "labelled"},
     {"measurement", "results", "convergence"},

@@ -406,6 +406,8 @@ def test_experiments_are_drawn_over_one_another(type_plot, number):
             assert legend(axes)[: len(curves)] == list(curves)
         if axes.get_legend():
             assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1
+            assert axes.get_legend().get_window_extent().x0 > axes.texts[0].get_window_extent().x1
+    assert named.get_window_extent().y0 > max(axes.get_tightbbox().y1 for axes in figure.axes)
 
 
 def test_every_experiment_has_its_power_law():
@@ -527,7 +529,7 @@ def saved(monkeypatch, tmp_path):
     """An experiment named demo, in a working directory of its own."""
 
     def load_experiment(name):
-        if name != "demo":
+        if name not in ("demo", "again"):
             raise FileNotFoundError(f"no experiment. Received: name={name!r}")
         return arrays("bn_ff")
 
@@ -543,6 +545,8 @@ def saved(monkeypatch, tmp_path):
         (["bn-ff", "demo"], "figures/demo_bn_ff.png"),
         (["bn_ff", "demo", "--path", "new/x.pdf"], "new/x.pdf"),
         (["--path=x.svg", "bn_ff", "demo"], "x.svg"),
+        (["bn_ff", "demo", "again"], "figures/demo_again_bn_ff.png"),
+        (["summary", "demo"], "figures/demo_summary.png"),
     ],
 )
 def test_command_line_draws(saved, capsys, arguments, path):
@@ -561,6 +565,7 @@ def test_command_line_draws(saved, capsys, arguments, path):
         (["bn_ff", "other"], "no experiment. Received: name='other'"),
         (["bn_res", "demo"], "bn_res draws"),
         (["bn_ff", "demo", "--path", "x.doc"], "path must end in"),
+        (["summary", "demo", "again"], "expected moments named"),
     ],
 )
 def test_command_line_stops(saved, capsys, arguments, message):
@@ -575,7 +580,16 @@ def test_help_explains_every_parameter(capsys):
     with pytest.raises(SystemExit):
         plots.main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    for words in ("type_plot", *FIGURES, "name", "--path", ".pdf, .png or .svg", "default: figures/NAME_TYPE_PLOT.png"):
+    for words in (
+        "type_plot",
+        *FIGURES,
+        "summary",
+        "name",
+        "--path",
+        "--use_tex",
+        ".pdf, .png or .svg",
+        "default: figures/NAME_TYPE_PLOT.png",
+    ):
         assert words in text
     assert "SUPPRESS" not in text
 
