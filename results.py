@@ -63,7 +63,7 @@ HISTOGRAM = {
     "compute_reff_signal": False,
     "compute_reff_noise": False,
 }
-SMALLER_HISTOGRAM = {"batch_size": 16, "num_realizations": 500}
+SMALLER_HISTOGRAM = {"batch_size": 16, "num_realizations": 200}
 CONNECTED = {"kernel_size": 1, "num_realizations": 200}
 VANILLA = {"architecture": "vanilla", "compute_reff_noise": False, **CONVOLUTIONAL}
 BN_FF = {"architecture": "bn_ff", **CONVOLUTIONAL}
@@ -145,15 +145,17 @@ def results(size: str, dataset: str | None, workers: int, names: Sequence[str], 
         dataset = "cifar10" if available("cifar10") else "photo"
     chosen = {name: settings_of(name, size, dataset) for name in names}
     chosen = {name: settings for name, settings in chosen.items() if available(settings["dataset"])}
-    missing = [name for name in chosen if saved_name(name, size) not in list_experiments()]
+    missing = [
+        name
+        for name, settings in chosen.items()
+        if not is_finished(saved_name(name, size), settings["num_realizations"])
+    ]
     # Beside products, a network spends about as long on everything else.
     seconds = 2 * sum(operations(Experiment(**chosen[name])) for name in missing) / rate()
-    print(f"{len(missing)} of {len(RESULTS)} experiments to begin with, on {dataset} images: "
+    print(f"{len(missing)} of {len(RESULTS)} experiments to finish, on {dataset} images: "
           f"at least {seconds / 60:.0f} minutes on this machine's processor.")  # fmt: skip
-    for name, settings in chosen.items():
-        saved = saved_name(name, size)
-        if is_finished(saved, settings["num_realizations"]):
-            continue
+    for name in missing:
+        saved, settings = saved_name(name, size), chosen[name]
         print(f"{saved}: {settings}", flush=True)
         # A process takes longer to start than a tiny network to run.
         processes = 1 if size == "quick" else workers

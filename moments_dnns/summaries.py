@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,8 @@ SYMBOLS = {
     "chi": r"\chi^l",
 }
 PLACES = tuple(f"loc{i}" for i in range(1, 10))
+
+LINE = 90  # characters
 
 # A power of depth beyond this one is called an explosion: residual networks of the paper have 0.55, feedforward ones
 # with batch normalization about 5 at depth 20 and 50 at depth 200, in proportion to depth.
@@ -71,7 +74,7 @@ def _is_there(moments: Mapping[str, Any], name: str) -> bool:
 
 
 def parameters(moments: Mapping[str, Any]) -> str:
-    """Return the parameters of an experiment in two lines; of a plain mapping, the shape of its arrays.
+    """Return the parameters of an experiment in a few lines; of a plain mapping, the shape of its arrays.
 
     Example:
 
@@ -83,9 +86,7 @@ def parameters(moments: Mapping[str, Any]) -> str:
         rows, columns = next(np.shape(array) for array in moments.values() if np.ndim(array) == 2)
         return f"{rows} realizations at {columns} depths"
     fields = attrs.asdict(experiment) | {"num_realizations": moments.num_realizations}  # type: ignore[attr-defined]
-    words = [f"{name} {value}" for name, value in fields.items() if not name.startswith("compute")]
-    half = len(words) // 2
-    return ", ".join(words[:half]) + "\n" + ", ".join(words[half:])
+    return textwrap.fill(", ".join(f"{name}={value}" for name, value in fields.items()), LINE)
 
 
 def verdict(data: Mapping[str, Any]) -> str:

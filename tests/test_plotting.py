@@ -498,9 +498,9 @@ def test_summary_shows_every_moment_at_every_place(tmp_path):
     mean = figure.axes[1].lines[2].get_ydata()
     np.testing.assert_allclose(mean, np.log10(moments["nu2_signal_loc3"].mean(axis=0)))
     title = figure.get_suptitle()
-    assert "architecture bn_ff" in title
-    assert "num_realizations 6" in title
-    assert "seed 0" in title
+    assert "architecture=bn_ff, " in title
+    assert "num_realizations=6" in title
+    assert max(map(len, title.splitlines())) <= 90
     assert figure.get_supxlabel()
 
 
