@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import keras
+
+# TensorFlow and PyTorch have one setting for all threads, which thus take turns on an accelerator.
+_TURN = threading.RLock()
 
 
 def accelerators() -> list[str]:
@@ -35,8 +39,8 @@ def uses_xla() -> bool:
 def product_precision(precision: str) -> AbstractContextManager[Any]:
     """Let products of matrices and convolutions keep all digits of float32, or use the TF32 of NVIDIA's tensor cores.
 
-    TF32 rounds the factors to 10 bits and adds up in float32, at several times the speed. It changes nothing on other
-    devices. What the backend was told before holds again afterwards.
+    TF32 rounds the factors to 10 bits and adds up in float32, at several times the speed. Without an accelerator
+    nothing is set. What the backend was told before holds again afterwards.
 
     Args:
         precision: `"float32"` or `"tf32"`.
@@ -50,6 +54,8 @@ def product_precision(precision: str) -> AbstractContextManager[Any]:
     ...     keras.ops.matmul(np.ones((1, 2)), np.ones((2, 1))).shape[0]
     1
     """
+    if not accelerators():
+        return nullcontext()
     backend = keras.backend.backend()
     return TOLD[backend](importlib.import_module(backend), precision == "tf32")
 
@@ -62,23 +68,24 @@ def _jax(jax: Any, tf32: bool) -> AbstractContextManager[Any]:
 @contextmanager
 def _tensorflow(tensorflow: Any, tf32: bool) -> Iterator[None]:
     config = tensorflow.config.experimental
-    before = config.tensor_float_32_execution_enabled()
-    config.enable_tensor_float_32_execution(tf32)
-    try:
-        yield
-    finally:
-        config.enable_tensor_float_32_execution(before)
+    with _TURN:
+        before = config.tensor_float_32_execution_enabled()
+        config.enable_tensor_float_32_execution(tf32)
+        try:
+            yield
+        finally:
+            config.enable_tensor_float_32_execution(before)
 
 
 @contextmanager
 def _torch(torch: Any, tf32: bool) -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if tf32 else "highest")
-    try:
-        with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=tf32):
+    with _TURN, torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=tf32):
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
+        try:
             yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+        finally:
+            torch.set_float32_matmul_precision(before)
 
 
 TOLD: dict[str, Callable[[Any, bool], AbstractContextManager[Any]]] = {

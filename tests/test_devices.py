@@ -3,6 +3,8 @@
 import importlib
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -39,6 +41,13 @@ WORDS = {
 }
 
 
+@pytest.fixture
+def gpu(monkeypatch):
+    """Let the library believe that there is an accelerator."""
+    monkeypatch.setattr("moments_dnns.devices.accelerators", lambda: ["gpu:0"])
+
+
+@pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("precision", ["float32", "tf32"])
 def test_precision_holds_within_its_context_and_after_errors_no_longer(precision):
     library = importlib.import_module(BACKEND)
@@ -55,6 +64,32 @@ def test_precision_holds_within_its_context_and_after_errors_no_longer(precision
     assert setting(library) == before
 
 
+def test_without_an_accelerator_nothing_is_set():
+    library = importlib.import_module(BACKEND)
+    before = setting(library)
+    for precision in WORDS[BACKEND]:
+        with product_precision(precision):
+            assert setting(library) == before
+
+
+@pytest.mark.usefixtures("gpu")
+def test_threads_take_turns_and_leave_what_was_set():
+    library, wrong = importlib.import_module(BACKEND), []
+    before = setting(library)
+
+    def use(precision):
+        with product_precision(precision):
+            time.sleep(0.002)
+            if setting(library) != WORDS[BACKEND][precision]:
+                wrong.append(precision)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(use, ["tf32", "float32", "tf32"] * 10))
+    assert not wrong
+    assert setting(library) == before
+
+
+@pytest.mark.usefixtures("gpu")
 @pytest.mark.skipif(BACKEND != "jax", reason="only JAX writes the precision into its programs")
 @pytest.mark.parametrize(("precision", "written"), [("float32", "HIGHEST"), ("tf32", "HIGH")])
 def test_products_are_compiled_at_the_precision(precision, written):
@@ -64,6 +99,7 @@ def test_products_are_compiled_at_the_precision(precision, written):
     assert f"Precision.{written}\n" in program.replace(",", "\n").replace(")", "\n") or f"{written})" in program
 
 
+@pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("precision", ["float32", "tf32"])
 def test_realizations_run_at_the_precision_of_their_experiment(precision, monkeypatch):
     experiment = Experiment("vanilla", 2, 1, 4, 4, 1, num_computations=1, precision=precision)
