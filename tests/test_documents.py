@@ -4,6 +4,7 @@ import inspect
 import re
 import subprocess
 from pathlib import Path
+from urllib.parse import unquote
 
 import attrs
 import pytest
@@ -61,7 +62,7 @@ def test_the_readme_gives_every_architecture_its_places():
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(document):
     targets = re.findall(r"\]\(([^)#]+)", document.read_text())
-    missing = [target for target in targets if "://" not in target and not (document.parent / target).exists()]
+    missing = [target for target in targets if "://" not in target and not (document.parent / unquote(target)).exists()]
     assert not missing
 
 
