@@ -233,15 +233,15 @@ def comparison(name: str, folder: str) -> list[str]:
     """Return the section of an experiment with published numbers."""
     moments = load_experiment(folder)
     rows = compare(moments, PUBLISHED[RESULTS[name].published or ""])
-    bar = r"\|"  # within a cell of a table
+    symbols = [row.symbol.replace("|", r"\|") for row in rows]  # a bar would end the cell
     return [
         f"## `{folder}`",
         "",
         "| quantity | depth | ours | standard error | published | z |",
         "|---|---|---|---|---|---|",
         *(
-            f"| {row.symbol.replace('|', bar)} | {row.depth} | {row.mean:.5g} | {row.error:.2g} | {row.published:.5g} | {row.z:.1f} |"
-            for row in rows
+            f"| {symbol} | {row.depth} | {row.mean:.5g} | {row.error:.2g} | {row.published:.5g} | {row.z:.1f} |"
+            for symbol, row in zip(symbols, rows, strict=True)
         ),
     ]
 
