@@ -75,7 +75,7 @@ def measure(experiment: Experiment, repeats: int) -> Measurement:
     chunks = [simulator.run([0])]
     first_call = time.perf_counter() - start
     # The second call is a warm-up. Then as in a long run: the next images are drawn while the network computes.
-    stream = simulator.stream(range((2 + repeats) * simulator.per_call))
+    stream = simulator.stream(range(1, 1 + (2 + repeats) * simulator.per_call))
     chunks.append(next(stream))
     seconds = tuple(timed(lambda: chunks.append(next(stream))) / simulator.per_call for _ in range(repeats))
     return Measurement(first_call, seconds, peak_memory(), joined(chunks).arrays)
