@@ -30,7 +30,7 @@ PLACES = tuple(f"loc{i}" for i in range(1, 10))
 LINE = 90  # characters
 
 # A power of depth beyond this one is called an explosion: residual networks of the paper have 0.55, feedforward ones
-# with batch normalization about 5 at depth 20 and 50 at depth 200, in proportion to depth.
+# with batch normalization about 3 at depth 20 and 25 at depth 200, in proportion to depth.
 LARGEST_EXPONENT = 2.0
 # Below this effective rank, less than half of the variance lies outside of a single direction.
 LEAST_RANK = 2.0
