@@ -8,15 +8,16 @@ from typing import Any
 from keras import layers, ops
 
 from .layers import register
-from .moments import MOMENTS
+from .moments import MOMENTS, Moment
 from .state import State, Tensor, centred, unless_zero
 from .validation import one_of
 
 # |x|^p for the powers in use: products cost a fraction of a general power.
 POWERS = {1: ops.abs, 2: ops.square, 4: lambda x: ops.square(ops.square(x))}
 
-# Repeated squaring raises the spectrum to the power 2**18, which tells apart eigenvalues that differ by 1e-5.
-NUM_SQUARINGS = 18
+# Repeated squaring raises the spectrum to the power 2**18, which tells apart eigenvalues that differ by 1e-5. With a
+# trace of 1, the largest of n eigenvalues is at least 1 / n, and its 8th power far above the least of float32.
+NUM_ROUNDS, SQUARINGS_PER_ROUND = 6, 3
 
 
 def effective_rank(features: Tensor) -> Tensor:
@@ -38,9 +39,14 @@ def effective_rank(features: Tensor) -> Tensor:
 
     Reference: definition 4 of arXiv 1811.03087.
     """
-    # Centred before they are scaled, as a division would round a small variation around a large mean; scaled at
-    # all, as squares of raw features may leave float32's range.
-    x = centred(ops.reshape(features, (-1, features.shape[-1])))
+    # Centred before they are scaled, as a division would round a small variation around a large mean.
+    return rank_of_centred(centred(ops.reshape(features, (-1, features.shape[-1]))))
+
+
+def rank_of_centred(features: Tensor) -> Tensor:
+    """Return the effective rank of feature vectors whose channels have mean 0."""
+    x = ops.reshape(features, (-1, features.shape[-1]))
+    # Squares of raw features may leave float32's range.
     x = x / unless_zero(ops.max(ops.abs(x)))
     points, channels = x.shape
     transposed = ops.transpose(x)
@@ -50,9 +56,10 @@ def effective_rank(features: Tensor) -> Tensor:
     trace = ops.sum(ops.diagonal(gram))
     gram = gram / unless_zero(trace)
     power = gram
-    for _ in range(NUM_SQUARINGS):
-        # The sum of squares is the trace of the square, which thus becomes 1.
-        power = ops.matmul(power, power) / unless_zero(ops.sum(ops.square(power)))
+    for _ in range(NUM_ROUNDS):
+        for _ in range(SQUARINGS_PER_ROUND):
+            power = ops.matmul(power, power)
+        power = power / unless_zero(ops.sum(ops.diagonal(power)))
     # The mean eigenvalue under the weights of the power's spectrum, which is all on the largest.
     largest = ops.sum(power * gram)
     return ops.where(trace == 0, 0.0, ops.maximum(1 / unless_zero(largest), 1.0))
@@ -93,16 +100,21 @@ class LogMoments(layers.Layer):
     def call(self, state: State) -> Tensor:
         """Return the logarithms."""
         state = State(*state)
-        tensors = {"signal": (state.signal, state.log_signal), "noise": (state.noise, state.log_noise)}
-        return ops.stack([self.log_moment(name, *tensors[MOMENTS[name].of]) for name in self.moments])
+        scales = {"signal": state.log_signal, "noise": state.log_noise}
+        looked_at = {(MOMENTS[name].of, MOMENTS[name].centred) for name in self.moments}
+        tensors = {
+            (of, is_centred): centred(getattr(state, of)) if is_centred else getattr(state, of)
+            for of, is_centred in looked_at
+        }
+        rows = [MOMENTS[name] for name in self.moments]
+        return ops.stack([self.log_moment(row, tensors[row.of, row.centred], scales[row.of]) for row in rows])
 
-    def log_moment(self, name: str, x: Tensor, log_scale: Tensor) -> Tensor:
-        """Return the logarithm of one moment of a tensor whose scale was divided out."""
-        moment = MOMENTS[name]
+    @staticmethod
+    def log_moment(moment: Moment, x: Tensor, log_scale: Tensor) -> Tensor:
+        """Return the logarithm of one moment of a tensor, centred where need be, whose scale was divided out."""
         if moment.power == 0:
-            return ops.log(effective_rank(x))
-        mean = ops.mean(POWERS[moment.power](centred(x) if moment.centred else x))
-        return ops.log(mean) + moment.power / 2 * log_scale
+            return ops.log(rank_of_centred(x))
+        return ops.log(ops.mean(POWERS[moment.power](x))) + moment.power / 2 * log_scale
 
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs."""
