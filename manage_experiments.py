@@ -109,9 +109,7 @@ def _row(name: str) -> tuple[str, ...]:
     realizations = f"{num_rows(record.sources)} of {experiment.num_realizations}"
     return (
         name,
-        experiment.architecture,
-        str(experiment.total_depth),
-        str(experiment.num_channels),
+        *experiment.headline,
         realizations,
         str(record.provenance.get("pruned_for", "-")),
         _size(num_bytes(folder)),

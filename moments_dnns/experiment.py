@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import numpy as np
 
 from .architectures import ARCHITECTURES, Architecture
+from .descriptions import Description, parameter
 from .moments import MOMENTS
 from .validation import Check, boolean, non_negative, one_of, refusal, text, whole
 
@@ -18,18 +18,11 @@ PRECISIONS = ("float32", "tf32")
 
 
 def _parameter(check: Check, help: str, default: Any = attrs.NOTHING) -> Any:
-    def convert(value: Any, field: attrs.Attribute[Any]) -> Any:
-        return check(field.name, value)
-
-    return attrs.field(
-        default=default,
-        converter=attrs.Converter(convert, takes_field=True),
-        metadata={"help": help, "choices": getattr(check, "choices", None)},
-    )
+    return parameter(check, default, help=help, choices=getattr(check, "choices", None))
 
 
 @attrs.frozen
-class Experiment:
+class Experiment(Description):
     """The description of an experiment: everything that decides its numbers, and how many there are.
 
     Args:
@@ -63,6 +56,11 @@ class Experiment:
 
     Reference: section 6 and appendix of arXiv 1811.03087 for the settings.
     """
+
+    columns: ClassVar[str] = "depth"
+    shown: ClassVar[tuple[str, ...]] = (
+        "architecture", "total_depth", "kernel_size", "num_channels", "batch_size", "boundary", "dataset"
+    )  # fmt: skip
 
     architecture: str = _parameter(one_of(ARCHITECTURES), "the layers of the network")
     total_depth: int = _parameter(whole(1), "number of layers (bn_res: of residual units)")
@@ -118,6 +116,21 @@ class Experiment:
         return np.arange(1, self.num_computations + 1) * self.spacing
 
     @property
+    def places(self) -> tuple[str, ...]:
+        """The places of a layer where moments are taken."""
+        return self.row.places
+
+    @property
+    def headline(self) -> tuple[str, str, str]:
+        """Architecture, depth and width."""
+        return self.architecture, str(self.total_depth), str(self.num_channels)
+
+    @property
+    def described(self) -> dict[str, np.ndarray]:
+        """The measured layers, and the number of convolutions of a residual unit."""
+        return {"depth": self.depth.astype("<i8"), "res_depth": np.array(self.res_depth, "<i8")}
+
+    @property
     def convolutions_per_layer(self) -> int:
         """How many kernels one layer draws."""
         return self.row.convolutions_per_layer(self.res_depth)
@@ -166,32 +179,3 @@ class Experiment:
                     kernel_size=self.kernel_size,
                 )
             )
-
-    def differences(self, other: Experiment) -> dict[str, tuple[Any, Any]]:
-        """Return the parameters in which two descriptions differ, the number of realizations left aside."""
-        mine, theirs = attrs.asdict(self), attrs.asdict(other)
-        return {
-            name: (mine[name], theirs[name])
-            for name in mine
-            if name != "num_realizations" and mine[name] != theirs[name]
-        }
-
-    def to_json(self) -> str:
-        """Return the description as a JSON object; `from_json` is the way back."""
-        return json.dumps(attrs.asdict(self), indent=2)
-
-    @classmethod
-    def from_json(cls, description: str) -> Experiment:
-        """Return the experiment of a JSON object.
-
-        Raises:
-            ValueError: If it is not a JSON object with exactly the parameters of an experiment.
-            TypeError, ValueError: If one of them is refused.
-        """
-        fields = json.loads(description)
-        known = [field.name for field in attrs.fields(cls)]
-        if not isinstance(fields, dict) or set(fields) != set(known):
-            raise ValueError(
-                refusal(f"expected a JSON object with the fields {', '.join(known)}.", description=description)
-            )
-        return cls(**fields)

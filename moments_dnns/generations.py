@@ -19,7 +19,7 @@ import numpy as np
 
 from .files import CorruptExperimentError, check_plain, read_array, replace_file, sync_folder, write_array
 from .folders import experiment_folder, locked, npy_folder
-from .record import DESCRIBED, Record, described, is_array_name
+from .record import Record, is_array_name
 from .validation import refusal
 
 RECORD_FILE = "experiment.json"
@@ -68,16 +68,16 @@ def read_experiment(folder: Path) -> tuple[Record, dict[str, np.ndarray]]:
 
 
 def _read(folder: Path, record: Record, name: str) -> np.ndarray:
-    num_computations = record.experiment.num_computations
+    described = record.experiment.described.get(name)
     # A writer may rename the first to the second in between, never the other way round.
     for path in (record.staged(folder, name), folder / f"{name}.npy"):
         try:
-            if name not in DESCRIBED:
-                return read_array(path, "<f8", (None, num_computations), record.rows)
-            array = read_array(path, "<i8", (num_computations,) if name == "depth" else ())
+            if described is None:
+                return read_array(path, "<f8", (None, record.experiment.num_computations), record.rows)
+            array = read_array(path, described.dtype.str, described.shape)
         except FileNotFoundError:
             continue
-        if not np.array_equal(array, described(record.experiment, name)):
+        if not np.array_equal(array, described):
             raise CorruptExperimentError(f"{path} does not agree with {RECORD_FILE}")
         return array
     raise CorruptExperimentError(f"{folder / name}.npy is missing")

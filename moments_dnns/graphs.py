@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 import keras
@@ -75,6 +76,78 @@ def calls_of(model: keras.Model) -> list[Call]:
     return calls
 
 
+class Route(NamedTuple):
+    """The way of an image through a model.
+
+    Args:
+        calls: All calls, in order.
+        numbers: The numbers of the tensors that are measured, the image first.
+        names: Their names.
+        parents: For each of them, the positions of those that it comes from, measured ones next before it.
+    """
+
+    calls: tuple[Call, ...]
+    numbers: tuple[int, ...]
+    names: tuple[str, ...]
+    parents: tuple[tuple[int, ...], ...]
+
+
+def route(model: keras.Model, image: int, patterns: Sequence[str]) -> Route:
+    """Return the route of an image through a functional model.
+
+    Args:
+        model: The model.
+        image: The position of the image among the model's inputs.
+        patterns: Patterns of the names of what is measured, with `*` for anything.
+
+    Raises:
+        ValueError: If a pattern matches no name, or a layer cannot be measured.
+
+    Example:
+
+    >>> inputs = keras.Input((4, 4, 3), name="image")
+    >>> x = keras.layers.Conv2D(3, 3, padding="same", name="conv")(inputs)
+    >>> route(keras.Model(inputs, keras.layers.Add(name="add")([inputs, x])), 0, ["*"])[2:]
+    (('image', 'conv', 'add'), ((), (0,), (0, 1)))
+    """
+    calls = calls_of(model)
+    sources: dict[int, set[int]] = {image: {image}}  # the measured tensors that a tensor comes from
+    names, parents = {image: model.inputs[image].name}, {image: set[int]()}
+    unmatched, seen = set(patterns), []
+    for call in calls:
+        above = set[int]().union(*(sources.get(number, set()) for number in call.inputs.values()))
+        if not above:
+            continue
+        _check(call)
+        for place, number in enumerate(call.outputs):
+            name = call.name if len(call.outputs) == 1 else f"{call.name}:{place}"
+            seen.append(name)
+            matching = {pattern for pattern in patterns if fnmatchcase(name, pattern)}
+            unmatched -= matching
+            sources[number] = {number} if matching else above
+            if matching:
+                names[number], parents[number] = name, above
+    if unmatched:
+        raise ValueError(refusal(f"expected patterns of the names {', '.join(seen)}.", layers=sorted(unmatched)))
+    position = {number: index for index, number in enumerate(names)}
+    return Route(
+        tuple(calls),
+        tuple(names),
+        tuple(names.values()),
+        tuple(tuple(sorted(position[number] for number in above)) for above in parents.values()),
+    )
+
+
+def _check(call: Call) -> None:
+    """Refuse what cannot be measured, by name."""
+    if isinstance(call.layer, keras.layers.Embedding):
+        raise ValueError(
+            refusal(f"expected layers with a derivative, but {call.name!r} looks up integers.", layer=call.name)
+        )
+    if getattr(call.layer, "data_format", None) == "channels_first":
+        raise ValueError(refusal("expected layers with the channels last.", layer=call.name))
+
+
 def _nodes(model: keras.Model) -> Iterator[Any]:
     """Yield the nodes of a functional model that compute something, in the order in which Keras runs them."""
     for _, nodes in sorted(model._nodes_by_depth.items(), reverse=True):
@@ -114,8 +187,8 @@ def functional(model: keras.Model, shapes: Sequence[Sequence[int | None]] | None
     except Exception as error:
         raise ValueError(
             refusal(
-                "expected a model that Keras can look into: a functional one, or one whose call() is made of layers and "
-                f"keras.ops ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}).",
+                "expected a model that Keras can look into: functional, or with a call() made of layers and keras.ops "
+                f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}).",
                 model=model.name,
             )
         ) from error

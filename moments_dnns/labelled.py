@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .experiment import Experiment
-from .moments import derive, split_name
-from .record import DESCRIBED, Source, described, num_rows, overlap
+from .descriptions import Description
+from .moments import array_name, split_name
+from .record import Source, num_rows, overlap
 from .validation import refusal
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Moments(Mapping[str, np.ndarray]):
 
     Example:
 
+    >>> from moments_dnns import Experiment
     >>> experiment = Experiment("vanilla", 4, 1, 16, 8, 3, num_computations=2)
     >>> moments = Moments({"log_mu2_noise_loc1": np.zeros((3, 2)), "mu2_signal_loc1": np.full((3, 2), 4.0)}, experiment)
     >>> moments["chi_loc1"][0], moments["depth"], list(moments)
@@ -48,17 +49,18 @@ class Moments(Mapping[str, np.ndarray]):
     def __init__(
         self,
         arrays: Mapping[str, Any],
-        experiment: Experiment,
+        experiment: Description,
         sources: Sequence[Source] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
-        names = [*arrays.keys()] if "depth" in arrays.keys() else [*arrays.keys(), *DESCRIBED]
+        described = experiment.described
+        names = [*arrays.keys()] if "depth" in arrays.keys() else [*arrays.keys(), *described]
         self.arrays: Mapping[str, np.ndarray] = {
-            name: _read_only(described(experiment, name) if name in DESCRIBED else np.asarray(arrays[name], np.float64))
+            name: _read_only(described[name] if name in described else np.asarray(arrays[name], np.float64))
             for name in names
         }
-        self.experiment = experiment
-        lengths = (len(array) for name, array in self.arrays.items() if name not in DESCRIBED and array.ndim)
+        self.experiment: Any = experiment
+        lengths = (len(array) for name, array in self.arrays.items() if name not in described and array.ndim)
         self.sources = (
             (Source(experiment.seed, 0, next(lengths, 0)),)
             if sources is None
@@ -76,15 +78,15 @@ class Moments(Mapping[str, np.ndarray]):
                     num_realizations=self.experiment.num_realizations,
                 )
             )
-        expected = (self.num_realizations, self.experiment.num_computations)
+        expected, described = (self.num_realizations, self.experiment.num_computations), self.experiment.described
         for name, array in self.arrays.items():
-            if name not in DESCRIBED and array.shape != expected:
+            if name not in described and array.shape != expected:
                 raise ValueError(
                     refusal(
                         f"{name} must have the shape {expected} of (realizations, num_computations).", shape=array.shape
                     )
                 )
-            if name in DESCRIBED and name in given.keys() and not np.array_equal(array, given[name]):
+            if name in described and name in given.keys() and not np.array_equal(array, given[name]):
                 raise ValueError(refusal(f"{name} must agree with the experiment.", **{name: given[name]}))
 
     @property
@@ -93,17 +95,17 @@ class Moments(Mapping[str, np.ndarray]):
         return num_rows(self.sources)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        if name == "res_depth":  # part of the description, even where pruning left the array out
-            return _read_only(described(self.experiment, name))
-        return _read_only(derive(self.arrays, str(name)))
+        if name in self.experiment.described:  # even where pruning left the array out
+            return _read_only(self.experiment.described[name])
+        return _read_only(self.experiment.derive(self.arrays, str(name)))
 
     def __contains__(self, name: object) -> bool:
         # Tried on no realization at all, which costs nothing.
-        nothing = {stored: array[:0] for stored, array in self.arrays.items() if array.ndim}
+        nothing = {stored: array[:0] for stored, array in self.arrays.items() if array.ndim == 2}
         try:
-            derive(nothing, str(name))
+            self.experiment.derive(nothing, str(name))
         except KeyError:
-            return name == "res_depth"
+            return name in self.experiment.described
         return True
 
     def __iter__(self) -> Iterator[str]:
@@ -132,10 +134,9 @@ class Moments(Mapping[str, np.ndarray]):
     @property
     def summary(self) -> dict[str, Any]:
         """What it is, in a few words each."""
-        shown = ("architecture", "total_depth", "kernel_size", "num_channels", "batch_size", "boundary", "dataset")
         pruned = {key: value for key, value in self.provenance.items() if key == "pruned_for"}
         return {
-            **{name: getattr(self.experiment, name) for name in shown},
+            **{name: getattr(self.experiment, name) for name in self.experiment.shown},
             "realizations": f"{self.num_realizations} of {self.experiment.num_realizations}",
             "arrays": len(self),
             **pruned,
@@ -157,21 +158,21 @@ class Moments(Mapping[str, np.ndarray]):
         except ImportError as error:
             raise ImportError("to_xarray needs xarray: pip install xarray") from error
 
-        places = self.experiment.row.places
+        places, columns = self.experiment.places, self.experiment.columns
         variables: dict[str, Any] = {}
         for name, array in self._raw().items():
             moment, _ = split_name(name)
-            everywhere = [f"{moment}_{place}" for place in places]
-            if not set(everywhere) <= set(self):
-                variables[name] = (("realization", "depth"), array)
+            everywhere = [array_name(moment, place) for place in places]
+            if len(places) == 1 or not set(everywhere) <= set(self):
+                variables[name] = (("realization", columns), array)
             elif name == everywhere[0]:
                 stacked = np.stack([self.arrays[at_place] for at_place in everywhere])
-                variables[moment] = (("place", "realization", "depth"), stacked)
+                variables[moment] = (("place", "realization", columns), stacked)
         seed, realization = self._indices()
         coordinates = {
-            "place": list(places),
+            **({"place": list(places)} if len(places) > 1 else {}),
             "realization": realization,
-            "depth": self.arrays["depth"],
+            columns: self[columns],
             "seed": ("realization", seed),
         }
         return xr.Dataset(variables, coordinates, {"experiment": self.experiment.to_json()})
@@ -190,7 +191,8 @@ class Moments(Mapping[str, np.ndarray]):
         except ImportError as error:
             raise ImportError("to_dataframe needs pandas: pip install pandas") from error
 
-        depth, raw = self.arrays["depth"], self._raw()
+        columns, raw = self.experiment.columns, self._raw()
+        depth = self[columns]
         seed, realization = self._indices()
         moments, places = zip(*map(split_name, raw), strict=True)
         size = len(seed) * len(depth)
@@ -198,15 +200,15 @@ class Moments(Mapping[str, np.ndarray]):
             {
                 "seed": np.tile(np.repeat(seed, len(depth)), len(raw)),
                 "realization": np.tile(np.repeat(realization, len(depth)), len(raw)),
-                "depth": np.tile(depth, len(raw) * len(seed)),
-                "place": pd.Categorical(np.repeat(places, size)),
+                columns: np.tile(depth, len(raw) * len(seed)),
+                **({"place": pd.Categorical(np.repeat(places, size))} if any(places) else {}),
                 "moment": pd.Categorical(np.repeat(moments, size)),
                 "value": np.concatenate([array.ravel() for array in raw.values()]),
             }
         )
 
     def _raw(self) -> dict[str, np.ndarray]:
-        return {name: array for name, array in self.arrays.items() if name not in DESCRIBED}
+        return {name: array for name, array in self.arrays.items() if name not in self.experiment.described}
 
     def _indices(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the seed and the index of every row."""

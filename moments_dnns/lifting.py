@@ -50,12 +50,15 @@ def lift(function: Callable[..., Any], states: Sequence[State], name: str) -> li
         outputs = keras.tree.flatten(function(*inputs))
         dtypes = [keras.backend.standardize_dtype(output.dtype) for output in outputs]
         if not all(map(keras.backend.is_float_dtype, dtypes)):
-            raise _without_derivative(name, f"an output of type {dtypes}")
+            raise TypeError(f"an output of type {', '.join(dtypes)}")
         return outputs
 
-    outputs, tangents = ops.jvp(flat, tuple(signals), tuple(noises))
+    try:
+        outputs, tangents = ops.jvp(flat, tuple(signals), tuple(noises))
+    except Exception as error:
+        raise _without_derivative(name, f"{type(error).__name__}: {error}") from error
     if any(tangent is None for tangent in tangents):
-        raise _without_derivative(name, "an output on which its input has no differentiable influence")
+        raise _without_derivative(name, "an output that does not depend on its input smoothly")
     zero = ops.zeros_like(log_noise)
     return [
         State(output, *_swapped(Rescaling.rescaled(tangent, log_noise), zero))
@@ -69,7 +72,7 @@ def _swapped(rescaled: tuple[Tensor, Tensor], log_signal: Tensor) -> tuple[Tenso
 
 
 def _without_derivative(name: str, found: str) -> ValueError:
-    return ValueError(refusal(f"expected layers with a derivative, but {name!r} has {found}.", layer=name))
+    return ValueError(refusal(f"expected layers with a derivative, but {name!r} has none ({found}).", layer=name))
 
 
 def normalize_with_batch(layer: keras.layers.BatchNormalization, state: State) -> State:

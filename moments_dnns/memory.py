@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .experiment import Experiment
+from .descriptions import Description
 from .provenance import begin, end
 from .record import Source
 from .results import Moments
@@ -17,7 +17,7 @@ from .results import Moments
 class Memory:
     """Where the realizations of an experiment without a name are kept; the counterpart of a store on disk."""
 
-    def __init__(self, experiment: Experiment, provenance: dict[str, Any]):
+    def __init__(self, experiment: Description, provenance: dict[str, Any]):
         self.experiment = experiment
         self.provenance = begin(provenance)
         self.begun = time.monotonic()

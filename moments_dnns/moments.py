@@ -66,15 +66,22 @@ STORED_AS = {"chi": "log_chi", "mu2_noise": "log_mu2_noise"}
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Split an array's name into moment and place: `"chi_loc3"` is `("chi", "loc3")`."""
+    """Split an array's name into moment and place: `"chi_loc3"` is `("chi", "loc3")`, `"log_chi"` has no place."""
+    if name in MOMENTS or name in DERIVATIONS:
+        return name, ""
     moment, _, place = name.rpartition("_")
     return moment, place
+
+
+def array_name(moment: str, place: str) -> str:
+    """Return the name of the array of a moment at a place: the inverse of `split_name`."""
+    return f"{moment}_{place}" if place else moment
 
 
 def stored_name(name: str) -> str:
     """Return the name under which an array is stored: `"chi_loc3"` is kept as `"log_chi_loc3"`."""
     moment, place = split_name(name)
-    return f"{STORED_AS[moment]}_{place}" if moment in STORED_AS else name
+    return array_name(STORED_AS[moment], place) if moment in STORED_AS else name
 
 
 def from_logarithms(names: Iterable[str], logarithms: np.ndarray) -> dict[str, np.ndarray]:
@@ -137,7 +144,7 @@ def _derive(arrays: Arrays, name: str, asked: frozenset[str]) -> np.ndarray | No
     for sources, formula in DERIVATIONS.get(moment, ()):
         # A source that is itself being derived would turn in a circle.
         if asked.isdisjoint(sources):
-            found = [_derive(arrays, f"{source}_{place}", asked | {moment}) for source in sources]
+            found = [_derive(arrays, array_name(source, place), asked | {moment}) for source in sources]
             if all(array is not None for array in found):
                 # A dead noise has ln 0 = -inf, a dead signal an infinite chi: both are the true values.
                 with np.errstate(divide="ignore"):

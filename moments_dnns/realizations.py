@@ -15,6 +15,7 @@ import attrs
 import numpy as np
 
 from .data import Images, child, draw_batch, load_images
+from .descriptions import Description
 from .experiment import Experiment
 from .moments import from_logarithms
 from .validation import refusal
@@ -85,7 +86,9 @@ class Simulator:
                         self.ahead[following] = pool.submit(self.draw, following)
                     num_constant, logarithms = self.realize(*group)
                     arrays = from_logarithms(self.experiment.array_names, logarithms)
-                    yield Chunk(group, arrays, tuple(self.problems(group, arrays, logarithms)), num_constant)
+                    yield Chunk(
+                        group, arrays, tuple(problems(self.experiment, group, arrays, logarithms)), num_constant
+                    )
             finally:
                 self.ahead.clear()
 
@@ -115,19 +118,21 @@ class Simulator:
             logarithms = self.network.predict_on_batch(inputs)
         return num_constant_channels, np.asarray(logarithms)[: len(realizations)]
 
-    def problems(
-        self, realizations: Sequence[int], arrays: dict[str, np.ndarray], logarithms: np.ndarray
-    ) -> Iterator[str]:
-        """Tell of every realization in which moments are not finite or left float64's range, and where it began."""
-        values = np.stack(list(arrays.values()), axis=-1)
-        bad = ~np.isfinite(values) | ((values == 0) & np.isfinite(logarithms))
-        for row in np.flatnonzero(bad.any(axis=(1, 2))):
-            depth, column = np.argwhere(bad[row])[0]
-            yield (
-                f"realization {realizations[int(row)]}: {list(arrays)[column]} is {values[row, depth, column]} at "
-                f"layer {self.experiment.depth[depth]}, its logarithm {logarithms[row, depth, column]}; from there "
-                f"on {np.count_nonzero(bad[row])} values are not finite or out of range"
-            )
+
+def problems(
+    description: Description, realizations: Sequence[int], arrays: dict[str, np.ndarray], logarithms: np.ndarray
+) -> Iterator[str]:
+    """Tell of every realization in which moments are not finite or left float64's range, and where it began."""
+    values = np.stack(list(arrays.values()), axis=-1)
+    bad = ~np.isfinite(values) | ((values == 0) & np.isfinite(logarithms))
+    for row in np.flatnonzero(bad.any(axis=(1, 2))):
+        depth, column = np.argwhere(bad[row])[0]
+        yield (
+            f"realization {realizations[int(row)]}: {list(arrays)[column]} is {values[row, depth, column]} at "
+            f"layer {description.described[description.columns][depth]}, its logarithm "
+            f"{logarithms[row, depth, column]}; from there on {np.count_nonzero(bad[row])} values are not finite or "
+            "out of range"
+        )
 
 
 def _stacked(arrays: list[np.ndarray]) -> np.ndarray:

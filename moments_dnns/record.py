@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import attrs
-import numpy as np
 
+from .characterization import Characterization
 from .experiment import Experiment
 from .moments import MOMENTS, STORED_AS, split_name
 
 SCHEMA = 3  # of experiment.json
 # What an experiment had, before there was a parameter for it, by the schema that lacks it.
 EARLIER: dict[int, dict[str, Any]] = {1: {"weights": "explicit"}, 2: {"precision": "float32"}}
-DESCRIBED = ("depth", "res_depth")  # arrays that follow from the description
+DESCRIBED = ("depth", "res_depth", "layer")  # arrays that follow from descriptions
 LONGEST_DEPTH = 2**31  # more than any network has; a larger one in a file would exhaust the memory
 
 
@@ -96,13 +96,8 @@ def is_array_name(name: str) -> bool:
     """
     moment, place = split_name(name)
     return name in DESCRIBED or (
-        moment in {*MOMENTS, *STORED_AS.values()} and re.fullmatch("loc[1-9][0-9]?", place) is not None
+        moment in {*MOMENTS, *STORED_AS.values()} and re.fullmatch("(loc[1-9][0-9]?)?", place) is not None
     )
-
-
-def described(experiment: Experiment, name: str) -> np.ndarray:
-    """Return an array that follows from the description: `depth` or `res_depth`."""
-    return (experiment.depth if name == "depth" else np.array(experiment.res_depth)).astype("<i8")
 
 
 @attrs.frozen
@@ -118,7 +113,7 @@ class Record:
         token: Differs between any two generations of arrays under one name.
     """
 
-    experiment: Experiment
+    experiment: Any  # Experiment or Characterization
     arrays: tuple[str, ...]
     sources: tuple[Source, ...]
     in_place: bool
@@ -175,7 +170,10 @@ class Record:
         implied = {
             name: value for known, lacking in EARLIER.items() if known >= schema for name, value in lacking.items()
         }
-        fields["experiment"] = Experiment.from_json(json.dumps({**implied, **fields["experiment"]}))
+        if "model" in fields["experiment"]:
+            fields["experiment"] = Characterization.from_json(json.dumps(fields["experiment"]))
+        else:
+            fields["experiment"] = Experiment.from_json(json.dumps({**implied, **fields["experiment"]}))
         fields["arrays"] = tuple(fields["arrays"])
         fields["sources"] = tuple(Source(**source) for source in fields["sources"])
         record = cls(**fields)
@@ -206,8 +204,8 @@ class Record:
             and isinstance(earlier := self.provenance.get("earlier", []), list)
             and all(isinstance(run, dict) for run in earlier),
             "a token of 16 hexadecimal digits": bool(is_token),
-            f"depths below {LONGEST_DEPTH}": max(self.experiment.total_depth, self.experiment.res_depth)
-            < LONGEST_DEPTH,
+            f"depths below {LONGEST_DEPTH}": isinstance(self.experiment, Characterization)
+            or max(self.experiment.total_depth, self.experiment.res_depth) < LONGEST_DEPTH,
         }
         for expected, met in expectations.items():
             if not met:

@@ -14,7 +14,7 @@ from .generations import RECORD_FILE, is_own, num_bytes, publish, read_experimen
 from .labelled import Moments
 from .moments import stored_name
 from .provenance import combine
-from .record import DESCRIBED, Record, Source, is_array_name, joined, num_rows, overlap, told
+from .record import Record, Source, is_array_name, joined, num_rows, overlap, told
 from .validation import boolean, one_of, refusal
 
 __all__ = [
@@ -206,8 +206,9 @@ def merge_experiments(names: Sequence[str], name_merged: str) -> Moments:
                 names=names,
             )
         )
-    arrays = {array: np.concatenate([part[array] for part in parts]) for array in parts[0] if array not in DESCRIBED}
-    arrays |= {array: parts[0][array] for array in parts[0] if array in DESCRIBED}
+    described = parts[0].experiment.described
+    arrays = {array: np.concatenate([part[array] for part in parts]) for array in parts[0] if array not in described}
+    arrays |= {array: parts[0][array] for array in parts[0] if array in described}
     merged = Moments(
         arrays,
         attrs.evolve(parts[0].experiment, num_realizations=num_rows(sources)),

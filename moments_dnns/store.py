@@ -13,13 +13,13 @@ from typing import Any
 import attrs
 import numpy as np
 
-from .experiment import Experiment
+from .descriptions import Description
 from .files import read_array, sync_folder, write_array, write_padded, write_rows
 from .folders import experiment_folder
 from .generations import RECORD_FILE, read_experiment, read_record, settle, write_record, writing
 from .labelled import Moments
 from .provenance import begin, combine, end
-from .record import DESCRIBED, Record, Source, described, indices, joined, told
+from .record import Record, Source, indices, joined, told
 from .validation import boolean, refusal
 
 
@@ -36,7 +36,7 @@ class Store:
         record: What will be committed next, without new realizations.
     """
 
-    def __init__(self, folder: Path, experiment: Experiment, record: Record):
+    def __init__(self, folder: Path, experiment: Description, record: Record):
         self._folder, self._experiment, self._record = folder, experiment, record
         self._begun = time.monotonic()
 
@@ -119,7 +119,7 @@ class Store:
 
 @contextmanager
 def open_store(
-    name: str, experiment: Experiment, provenance: Mapping[str, Any], overwrite: bool = False
+    name: str, experiment: Description, provenance: Mapping[str, Any], overwrite: bool = False
 ) -> Iterator[Store]:
     """Open the store of an experiment for the only writer: a new one, or one that is continued or extended.
 
@@ -144,6 +144,7 @@ def open_store(
     Example:
 
     >>> import contextlib, tempfile
+    >>> from moments_dnns import Experiment
     >>> experiment = Experiment("vanilla", 2, 1, 16, 8, 3, num_computations=2)
     >>> with contextlib.chdir(tempfile.mkdtemp()), open_store("demo", experiment, {"device": "CPU"}) as store:
     ...     store.commit([1], {name: np.ones((1, 2)) for name in experiment.array_names})
@@ -157,7 +158,7 @@ def open_store(
         raise TypeError(refusal(f"provenance must be JSON: {error}.", provenance=provenance)) from error
     record = Record(
         experiment,
-        (*experiment.array_names, *DESCRIBED),
+        (*experiment.array_names, *experiment.described),
         (),
         True,
         begin(provenance),
@@ -171,7 +172,7 @@ def open_store(
         yield Store(folder, experiment, record)
 
 
-def check_writable(name: str, experiment: Experiment, overwrite: bool) -> None:
+def check_writable(name: str, experiment: Description, overwrite: bool) -> None:
     """Refuse a name that `open_store` would refuse, before any work starts.
 
     Raises:
@@ -182,7 +183,11 @@ def check_writable(name: str, experiment: Experiment, overwrite: bool) -> None:
     """
     folder = experiment_folder(name)
     if (folder / RECORD_FILE).exists() and not overwrite:
-        _continued(read_record(folder), Record(experiment, (*experiment.array_names, *DESCRIBED), (), True, {}), name)
+        _continued(
+            read_record(folder),
+            Record(experiment, (*experiment.array_names, *experiment.described), (), True, {}),
+            name,
+        )
 
 
 def _continued(found: Record, asked: Record, name: str) -> Record:
@@ -209,8 +214,8 @@ def _allocate(folder: Path, record: Record) -> None:
     nothing = np.empty((0, record.experiment.num_computations))
     for name in record.experiment.array_names:
         write_padded(record.staged(folder, name), record.experiment.num_realizations, nothing)
-    for name in DESCRIBED:
-        write_array(record.staged(folder, name), described(record.experiment, name))
+    for name, array in record.experiment.described.items():
+        write_array(record.staged(folder, name), array)
     sync_folder(folder)
 
 

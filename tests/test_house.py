@@ -17,20 +17,35 @@ PACKAGE = ROOT / "moments_dnns"
 # From the ground up: a module may import from the floors below its own only.
 FLOORS = [
     {"validation", "architectures", "moments", "analysis", "devices", "cli"},
-    {"state", "experiment", "figures", "published", "data", "files", "folders", "canvas", "ticks"},
+    {"descriptions", "state", "figures", "published", "data", "files", "folders", "canvas", "ticks"},
+    {"experiment", "characterization"},
     {"record", "randomness", "boundaries", "panels", "summaries"},
     {"plotting", "generations", "layers", "provenance", "labelled"},
-    {"measurement", "results", "convergence"},
-    {"network"},
-    {"store", "memory", "realizations"},
-    {"execution"},
+    {"measurement", "results", "convergence", "lifting", "graphs", "feeding"},
+    {"network", "reinitialization"},
+    {"store", "memory", "realizations", "walking"},
+    {"execution", "models"},
     {"simulation"},
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 # The libraries that take long to import, and where that may happen: at the top of a module, or within a function.
 AT_THE_TOP = {
-    "keras": {"devices", "state", "boundaries", "layers", "randomness", "measurement", "network"},
+    "keras": {
+        "devices",
+        "state",
+        "boundaries",
+        "layers",
+        "randomness",
+        "measurement",
+        "network",
+        "lifting",
+        "graphs",
+        "feeding",
+        "reinitialization",
+        "walking",
+        "models",
+    },
     "matplotlib": {"plotting", "canvas", "panels", "ticks"},
 }
 IN_A_FUNCTION = {"keras": {"data", "realizations", "simulation"}, "pandas": {"labelled"}, "xarray": {"labelled"}}

@@ -1,0 +1,100 @@
+"""What the descriptions of results have in common: experiments, and characterizations of models."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import attrs
+import numpy as np
+
+from .moments import derive
+from .validation import Check, refusal
+
+
+def parameter(check: Check, default: Any = attrs.NOTHING, **metadata: Any) -> Any:
+    """Return a field of a description, whose values go through a check.
+
+    Args:
+        check: One of `validation`; it may convert the value.
+        default: The value where none is given.
+        metadata: What else is known of the parameter.
+    """
+
+    def convert(value: Any, field: attrs.Attribute[Any]) -> Any:
+        return check(field.name, value)
+
+    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True), metadata=metadata)
+
+
+class Description:
+    """The frozen description of a result: what decides its numbers, and how many there are.
+
+    Subclasses are `attrs` classes whose fields are JSON, and say what their arrays are.
+    """
+
+    num_realizations: int
+    seed: int
+    # Name of the axis of arrays that counts depth, and the parameters that a summary shows.
+    columns: ClassVar[str]
+    shown: ClassVar[tuple[str, ...]]
+
+    @property
+    @abstractmethod
+    def num_computations(self) -> int:
+        """Number of columns of an array."""
+
+    @property
+    @abstractmethod
+    def array_names(self) -> tuple[str, ...]:
+        """Names of the arrays that are measured, of shape (num_realizations, num_computations)."""
+
+    @property
+    @abstractmethod
+    def places(self) -> tuple[str, ...]:
+        """The places of a layer where moments are taken, by which names of arrays end; one empty name for none."""
+
+    @property
+    @abstractmethod
+    def headline(self) -> tuple[str, str, str]:
+        """What the network is, its depth and its width, in a word each."""
+
+    @property
+    @abstractmethod
+    def described(self) -> dict[str, np.ndarray]:
+        """The arrays that follow from the description, by name."""
+
+    def derive(self, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+        """Return an array that is there, or follows from those there: see `moments.derive`."""
+        return derive(arrays, name)
+
+    def differences(self, other: Description) -> dict[str, tuple[Any, Any]]:
+        """Return the parameters in which two descriptions differ, the number of realizations left aside."""
+        mine, theirs = attrs.asdict(self), attrs.asdict(other)  # type: ignore[arg-type]
+        return {
+            name: (mine.get(name), theirs.get(name))
+            for name in dict.fromkeys((*mine, *theirs))
+            if name != "num_realizations" and mine.get(name) != theirs.get(name)
+        }
+
+    def to_json(self) -> str:
+        """Return the description as a JSON object; `from_json` is the way back."""
+        return json.dumps(attrs.asdict(self), indent=2)  # type: ignore[arg-type]
+
+    @classmethod
+    def from_json(cls, description: str) -> Self:
+        """Return the description of a JSON object.
+
+        Raises:
+            ValueError: If it is not a JSON object with exactly the parameters of the class.
+            TypeError, ValueError: If one of them is refused.
+        """
+        fields = json.loads(description)
+        known = [field.name for field in attrs.fields(cls)]  # type: ignore[arg-type]
+        if not isinstance(fields, dict) or set(fields) != set(known):
+            raise ValueError(
+                refusal(f"expected a JSON object with the fields {', '.join(known)}.", description=description)
+            )
+        return cls(**fields)
