@@ -1,8 +1,11 @@
 from .architectures import ARCHITECTURES, Architecture
+from .characterization import Characterization
 from .experiment import Experiment
 from .figures import FIGURES
 from .layers import Add, BatchNormalization, Convolution, InitialState, ReLU, Rescaling
+from .lifting import Propagate
 from .measurement import LogMoments, effective_rank
+from .models import characterize
 from .moments import MOMENTS
 from .network import build_network
 from .plotting import plot_bn_ff, plot_bn_res, plot_summary, plot_vanilla, plot_vanilla_histo
@@ -25,15 +28,18 @@ __all__ = [
     "Add",
     "Architecture",
     "BatchNormalization",
+    "Characterization",
     "Convolution",
     "Experiment",
     "InitialState",
     "LogMoments",
     "Moments",
+    "Propagate",
     "ReLU",
     "Rescaling",
     "State",
     "build_network",
+    "characterize",
     "delete_experiment",
     "effective_rank",
     "list_experiments",

@@ -117,7 +117,7 @@ class Moments(Mapping[str, np.ndarray]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Moments) and (
             (self.experiment, self.sources, set(self)) == (other.experiment, other.sources, set(other))
-            and all(np.array_equal(self[name], other[name], equal_nan=True) for name in self)
+            and all(np.array_equal(array, other[name], equal_nan=True) for name, array in self._raw().items())
         )
 
     __hash__ = None  # type: ignore[assignment]
