@@ -1,4 +1,5 @@
 from .architectures import ARCHITECTURES, Architecture
+from .diagnosis import Diagnosis, diagnose
 from .experiment import Experiment
 from .figures import FIGURES
 from .layers import Add, BatchNormalization, Convolution, InitialState, ReLU, Rescaling
@@ -26,6 +27,7 @@ __all__ = [
     "Architecture",
     "BatchNormalization",
     "Convolution",
+    "Diagnosis",
     "Experiment",
     "InitialState",
     "LogMoments",
@@ -35,6 +37,7 @@ __all__ = [
     "State",
     "build_network",
     "delete_experiment",
+    "diagnose",
     "effective_rank",
     "list_experiments",
     "load_experiment",

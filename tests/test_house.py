@@ -16,11 +16,11 @@ PACKAGE = ROOT / "moments_dnns"
 
 # From the ground up: a module may import from the floors below its own only.
 FLOORS = [
-    {"validation", "architectures", "moments", "analysis", "devices", "cli"},
+    {"validation", "architectures", "moments", "analysis", "estimates", "devices", "cli"},
     {"state", "experiment", "figures", "published", "data", "files", "folders", "canvas", "ticks"},
-    {"record", "randomness", "boundaries", "panels", "summaries"},
-    {"plotting", "generations", "layers", "provenance", "labelled"},
-    {"measurement", "results", "convergence"},
+    {"record", "randomness", "boundaries", "panels", "summaries", "findings"},
+    {"diagnosis", "generations", "layers", "provenance", "labelled"},
+    {"plotting", "measurement", "results", "convergence"},
     {"network"},
     {"store", "memory", "realizations"},
     {"execution"},
