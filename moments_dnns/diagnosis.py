@@ -37,6 +37,8 @@ FALLING_POWER = -0.2
 # If a fraction p of the points has all of the variance, the kurtosis is about 1 / p: fewer than one point in ten. A
 # Gaussian signal has 3.
 OUTLIER_KURTOSIS = 10.0
+# The network has made them, rather than the images, if it has at least doubled the kurtosis.
+KURTOSIS_GROWTH = math.log(2)
 # k outliers span at most k directions: more than a quarter of the variance lies in one.
 OUTLIER_RANK = 4.0
 
@@ -127,7 +129,7 @@ def diagnose(moments: Mapping[str, Any]) -> Diagnosis:
 
     - *Exploding sensitivity*: chi grows exponentially, and faster than depth to the power 2.
     - *One-dimensional signal*: the effective rank of the signal ends below 1.5.
-    - *Collapse onto few outliers*: the kurtosis mu4 / mu2^2 at normalized places has grown beyond 10, and the
+    - *Collapse onto few outliers*: the kurtosis mu4 / mu2^2 at normalized places has doubled and is beyond 10, and the
       effective rank is below 4.
     - *Well-behaved*: none of these, and chi follows a power of depth or stays bounded, as far as measured.
     - *Not enough depth or realizations to tell*: everything else.
@@ -176,7 +178,7 @@ def diagnose(moments: Mapping[str, Any]) -> Diagnosis:
         left_out=num_lost,
         num_depths=len(measured.depth),
         unit=measured.unit,
-        missing=tuple(_missing(measured, grown, ranks, len(lost) - num_lost)),
+        missing=tuple(_missing(measured, len(lost) - num_lost, grown, ranks, kurtoses)),
     )
 
 
@@ -184,38 +186,45 @@ def _law(grown: Growth | None) -> str:
     if grown is None:
         return "undecided"
     laws = {
-        "bounded": grown.exponent.upper < BOUNDED_POWER,
-        "power law": grown.excess.upper < 0,
-        "exponential": grown.excess.lower > 0 and grown.exponent.lower > LARGEST_POWER,
+        "bounded": grown.exponent.side(BOUNDED_POWER) < 0,
+        "power law": grown.excess.side(0) < 0,
+        "exponential": grown.excess.side(0) > 0 and grown.exponent.side(LARGEST_POWER) > 0,
     }
     return next((law for law, holds in laws.items() if holds), "undecided")
 
 
-def _verdicts(grown: Growth | None, ranks: Pair, kurtoses: Pair) -> tuple[str, ...]:
+def _sides(grown: Growth | None, ranks: Pair, kurtoses: Pair) -> dict[str, tuple[int, ...]]:
+    """Return for each pathology on which side of their thresholds its signs are: 1 for it, -1 against it, 0 open."""
     (at_end, _), (large, larger) = ranks, kurtoses
-    pathologies = {EXPLODING: _law(grown) == "exponential"}
+    sides: dict[str, tuple[int, ...]] = {EXPLODING: (int(_law(grown) == "exponential") or -1,)}
     if at_end:
-        pathologies[ONE_DIMENSIONAL] = at_end.upper < ONE_DIMENSION
+        sides[ONE_DIMENSIONAL] = (-at_end.side(ONE_DIMENSION),)
     if at_end and large and larger:
-        pathologies[OUTLIERS] = at_end.upper < OUTLIER_RANK and large.lower > OUTLIER_KURTOSIS and larger.lower > 0
-    if any(pathologies.values()):
-        return tuple(verdict for verdict, holds in pathologies.items() if holds)
-    tame = _law(grown) in ("power law", "bounded") and not (_near_one_dimension(ranks) or _may_fall(ranks))
-    return (WELL_BEHAVED if tame else UNDECIDED,)
+        sides[OUTLIERS] = (-at_end.side(OUTLIER_RANK), large.side(OUTLIER_KURTOSIS), larger.side(KURTOSIS_GROWTH))
+    return sides
 
 
-def _near_one_dimension(ranks: Pair) -> bool:
-    at_end, _ = ranks
-    return at_end is not None and at_end.lower < ONE_DIMENSION <= at_end.upper
+def _open(sides: dict[str, tuple[int, ...]]) -> list[str]:
+    return [verdict for verdict, signs in sides.items() if min(signs) == 0]
 
 
 def _may_fall(ranks: Pair) -> bool:
-    _, exponent = ranks
-    return exponent is not None and exponent.lower < FALLING_POWER
+    """Tell whether the rank may go on falling from where it is not yet near 1."""
+    at_end, exponent = ranks
+    if at_end is None or exponent is None:
+        return False
+    return at_end.side(ONE_DIMENSION) >= 0 and exponent.lower < FALLING_POWER
 
 
-def _missing(measured: Measured, grown: Growth | None, ranks: Pair, finite: int) -> Iterator[str]:
-    """Yield in words what more is needed, of the sensitivity always, of the rank where it keeps from a verdict."""
+def _verdicts(grown: Growth | None, ranks: Pair, kurtoses: Pair) -> tuple[str, ...]:
+    sides = _sides(grown, ranks, kurtoses)
+    if pathologies := tuple(verdict for verdict, signs in sides.items() if min(signs) > 0):
+        return pathologies
+    tame = _law(grown) in ("power law", "bounded") and not _open(sides) and not _may_fall(ranks)
+    return (WELL_BEHAVED if tame else UNDECIDED,)
+
+
+def _missing(measured: Measured, finite: int, grown: Growth | None, ranks: Pair, kurtoses: Pair) -> Iterator[str]:
     if finite < FEWEST_REALIZATIONS:
         yield f"{FEWEST_REALIZATIONS} realizations whose numbers are finite, received {finite}"
     if measured.last("log_chi") is None:
@@ -223,7 +232,7 @@ def _missing(measured: Measured, grown: Growth | None, ranks: Pair, finite: int)
     elif not measured.is_deep:
         yield f"{FEWEST_DEPTHS} depths, the last of them {LEAST_SPAN:g} times that after a third of them"
     elif grown and _law(grown) == "undecided":
-        exponential = grown.excess.lower > 0
+        exponential = grown.excess.side(0) > 0
         yield (
             "depth: χ grows exponentially, but not by enough yet to call it an explosion"
             if exponential
@@ -231,7 +240,7 @@ def _missing(measured: Measured, grown: Growth | None, ranks: Pair, finite: int)
         )
     if ranks[0] is None:
         yield "the effective rank of the signal, which was not measured"
-    if _near_one_dimension(ranks):
-        yield f"depth or realizations: the effective rank may be above or below {ONE_DIMENSION}"
-    if _may_fall(ranks) and ranks[0] and ranks[0].upper >= ONE_DIMENSION:
+    for verdict in _open(_sides(grown, ranks, kurtoses)):
+        yield f"depth or realizations: {verdict} is neither found nor excluded"
+    if _may_fall(ranks):
         yield "depth or realizations: the effective rank may go on falling"

@@ -45,6 +45,10 @@ class Estimate:
         """Whether there are enough realizations for an interval."""
         return math.isfinite(self.lower) and math.isfinite(self.upper)
 
+    def side(self, threshold: float) -> int:
+        """Return 1 where the whole interval is above a threshold, -1 where it is below, 0 where it is on both sides."""
+        return int(self.lower > threshold) - int(self.upper < threshold)
+
     def times(self, factor: float) -> Estimate:
         """Return the estimate in another, positive unit."""
         return Estimate(self.value * factor, self.lower * factor, self.upper * factor)

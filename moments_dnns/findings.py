@@ -93,10 +93,11 @@ class Measured:
 
     def at(self, moment: str, place: str) -> np.ndarray | None:
         """Return the array of a moment at a place, or None where it does not follow from what is there."""
-        try:
-            return np.asarray(derive(self.arrays, f"{moment}_{place}"), np.float64)
-        except KeyError:
-            return None
+        with np.errstate(all="ignore"):  # a dead signal and its dead noise have no chi
+            try:
+                return np.asarray(derive(self.arrays, f"{moment}_{place}"), np.float64)
+            except KeyError:
+                return None
 
     def last(self, moment: str) -> np.ndarray | None:
         """Return the array of a moment at the last place where there is one."""
@@ -119,7 +120,6 @@ def growth(measured: Measured, lost: np.ndarray) -> Growth | None:
     number = len(depth)
     if log_chi is None or not measured.is_deep:
         return None
-    middle, end, half = slice(number // 3, 2 * number // 3), slice(2 * number // 3, None), slice(number // 2, None)
     middle, end, half = slice(number // 3, 2 * number // 3), slice(2 * number // 3, None), slice(number // 2, None)
     # Depths before the middle third are not looked at.
     kept = _finite(lost, np.where(np.arange(number) < middle.start, 0.0, log_chi))
