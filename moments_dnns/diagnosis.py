@@ -90,7 +90,8 @@ class Diagnosis:
     def _said(self) -> Iterator[str]:
         if self.growth:
             decibels = self.growth.rate.times(DECIBELS)
-            yield f"χ over the second half: {decibels} dB per {self.unit}, depth to the power {self.growth.exponent}"
+            yield f"ln χ over the second half: {self.growth.rate} per {self.unit}, {decibels} dB"
+            yield f"χ over the second half: depth to the power {self.growth.exponent}"
             ends = f"{self.growth.exponent_middle} in the middle third, {self.growth.exponent_end} in the last"
             yield f"law of χ: {self.law}; power of depth {ends}"
         if self.rank:
@@ -116,7 +117,7 @@ class Diagnosis:
 
 # What stands behind a verdict in the line.
 NUMBERS: dict[str, Callable[[Diagnosis], str]] = {
-    EXPLODING: lambda found: f" ({found.growth.rate.value * DECIBELS:.3g} dB per {found.unit})" if found.growth else "",
+    EXPLODING: lambda found: f" ({found.growth.rate.times(DECIBELS)} dB per {found.unit})" if found.growth else "",
     ONE_DIMENSIONAL: lambda found: f" (effective rank {found.rank.value:.3g})" if found.rank else "",
     OUTLIERS: lambda found: f" (kurtosis {found.kurtosis.value:.3g})" if found.kurtosis else "",
     WELL_BEHAVED: lambda found: f" (χ as depth to the power {found.growth.exponent})" if found.growth else "",
@@ -157,7 +158,7 @@ def diagnose(moments: Mapping[str, Any]) -> Diagnosis:
     >>> depth, spread = np.arange(2, 202, 2), np.linspace(-0.1, 0.1, 5)[:, None]
     >>> found = diagnose({"log_chi_loc4": 0.2 * depth + spread, "depth": depth})
     >>> found.line, found.law
-    ('exploding sensitivity (1.74 dB per layer)', 'exponential')
+    ('exploding sensitivity (1.74 [1.74, 1.74] dB per layer)', 'exponential')
     >>> diagnose({"log_chi_loc5": 0.55 * np.log(depth) + spread, "depth": depth}).line
     'well-behaved (χ as depth to the power 0.55 [0.55, 0.55])'
 

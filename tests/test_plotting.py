@@ -512,7 +512,7 @@ def test_summary_of_pruned_and_plain_arrays(type_plot):
     said = {
         "vanilla_histo": "not enough depth or realizations to tell",
         "vanilla": "one-dimensional signal (effective rank 1.03)",
-        "bn_ff": "exploding sensitivity (1.28 dB per layer), collapse onto few outliers",
+        "bn_ff": "exploding sensitivity (1.28 [1.27, 1.28] dB per layer), collapse onto few outliers",
         "bn_res": "well-behaved (χ as depth to the power 0.5",
     }
     assert said[type_plot] in figure.get_supxlabel()
