@@ -1,5 +1,6 @@
 from .architectures import ARCHITECTURES, Architecture
 from .characterization import Characterization
+from .diagnosis import Diagnosis, diagnose
 from .experiment import Experiment
 from .figures import FIGURES
 from .layers import Add, BatchNormalization, Convolution, InitialState, ReLU, Rescaling
@@ -30,6 +31,7 @@ __all__ = [
     "BatchNormalization",
     "Characterization",
     "Convolution",
+    "Diagnosis",
     "Experiment",
     "InitialState",
     "LogMoments",
@@ -41,6 +43,7 @@ __all__ = [
     "build_network",
     "characterize",
     "delete_experiment",
+    "diagnose",
     "effective_rank",
     "list_experiments",
     "load_experiment",

@@ -215,7 +215,7 @@ def read(type_plot: str, moments: Mapping[str, Any], drawing: Drawing | None = N
     drawing = drawing or FIGURES[one_of(FIGURES)("type_plot", type_plot)]
     if not isinstance(moments, Mapping):
         raise TypeError(refusal("moments must be a mapping from names to arrays.", moments=type(moments).__name__))
-    arrays = _Checked(moments)
+    arrays = Checked(moments)
     data: dict[str, Any] = {name: _logarithm(arrays, name) for name in drawing.needs if name not in _COUNTS}
     missing = [name for name in drawing.needs if (name not in moments if name in _COUNTS else data[name] is None)]
     if missing:
@@ -239,8 +239,12 @@ def _logarithm(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray | None
         return array if stored != name else np.log(array)
 
 
-class _Checked(Mapping[str, np.ndarray]):
-    """The arrays of a mapping, each checked when it is asked for, so that an error names the one at fault."""
+class Checked(Mapping[str, np.ndarray]):
+    """The arrays of a mapping, each checked when it is asked for, so that an error names the one at fault.
+
+    Args:
+        arrays: Mapping from names to arrays, which must all have the shape of the first that is asked for.
+    """
 
     def __init__(self, arrays: Mapping[str, Any]) -> None:
         self._arrays = arrays
@@ -268,7 +272,8 @@ def _numbers(name: str, values: Any) -> np.ndarray:
     return array
 
 
-def _depth(values: Any, shape: tuple[int, ...]) -> np.ndarray:
+def checked_depth(values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the depths of arrays of a shape, or refuse what is not one increasing positive number for each column."""
     depth = _numbers("depth", values).astype(np.float64)
     if depth.shape != shape[1:] or not (np.isfinite(depth).all() and depth[0] > 0 and (np.diff(depth) > 0).all()):
         raise ValueError(refusal(f"depth must hold {shape[1]} increasing positive numbers.", depth=depth.tolist()))
@@ -280,7 +285,7 @@ def _res_depth(values: Any, shape: tuple[int, ...]) -> int:
     return int(whole(1)("res_depth", array.item() if array.size == 1 else array.tolist()))
 
 
-_COUNTS: dict[str, Callable[[Any, tuple[int, ...]], Any]] = {"depth": _depth, "res_depth": _res_depth}
+_COUNTS: dict[str, Callable[[Any, tuple[int, ...]], Any]] = {"depth": checked_depth, "res_depth": _res_depth}
 
 
 def _leave_out(type_plot: str, data: dict[str, Any]) -> None:

@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 from matplotlib.figure import Figure
 
 from .canvas import PaperFigure, check, save, styled
+from .diagnosis import diagnose
 from .figures import FIGURES, Drawing, read
 from .panels import DASHES, Shown, draw
-from .summaries import parameters, summary_drawing, verdict
+from .summaries import parameters, summary_drawing
 from .validation import one_of, refusal, text
 
 Path: TypeAlias = str | os.PathLike[str] | None
@@ -114,10 +115,10 @@ def plot_bn_res(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool 
 
 
 def plot_summary(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool = False) -> Figure:
-    r"""Draw all moments of an experiment at all places over depth, with its parameters and what they say.
+    r"""Draw all moments of an experiment at all places over depth, with its parameters and the verdicts on it.
 
     A panel for each moment, with a curve for each place at which it was taken; bands hold the 16th to 84th percentile.
-    Below stands how the sensitivity grew and what is left of the signal (see `summaries.verdict`).
+    Below stand the verdicts of `diagnose`.
 
     Args, returns and raises: as `plot_vanilla_histo`; `moments` of one experiment, pruned or not.
 
@@ -135,7 +136,7 @@ def plot_summary(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool
     with styled(use_tex):
         figure = _figure(drawing, [Shown(None, data)], use_tex)
         figure.suptitle(parameters(moments), fontsize=11)
-        figure.supxlabel(verdict(data), fontsize=11)
+        figure.supxlabel(diagnose(moments).line, fontsize=11)
     save(figure, path)
     return figure
 

@@ -16,10 +16,10 @@ PACKAGE = ROOT / "moments_dnns"
 
 # From the ground up: a module may import from the floors below its own only.
 FLOORS = [
-    {"validation", "architectures", "moments", "analysis", "devices", "cli"},
+    {"validation", "architectures", "moments", "analysis", "estimates", "devices", "cli"},
     {"descriptions", "state", "figures", "published", "data", "files", "folders", "canvas", "ticks"},
-    {"experiment", "characterization"},
-    {"record", "randomness", "boundaries", "panels", "summaries"},
+    {"experiment", "characterization", "findings"},
+    {"record", "randomness", "boundaries", "panels", "summaries", "diagnosis"},
     {"plotting", "generations", "layers", "provenance", "labelled"},
     {"measurement", "results", "convergence", "lifting", "graphs", "feeding"},
     {"network", "reinitialization"},
