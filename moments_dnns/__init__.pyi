@@ -3,6 +3,7 @@ from .characterization import Characterization
 from .diagnosis import Diagnosis, diagnose
 from .experiment import Experiment
 from .figures import FIGURES
+from .layer_plots import plot_layers
 from .layers import Add, BatchNormalization, Convolution, InitialState, ReLU, Rescaling
 from .lifting import Propagate
 from .measurement import LogMoments, effective_rank
@@ -10,6 +11,7 @@ from .models import characterize
 from .moments import MOMENTS
 from .network import build_network
 from .plotting import plot_bn_ff, plot_bn_res, plot_summary, plot_vanilla, plot_vanilla_histo
+from .profiles import layer_summary
 from .results import (
     Moments,
     delete_experiment,
@@ -45,11 +47,13 @@ __all__ = [
     "delete_experiment",
     "diagnose",
     "effective_rank",
+    "layer_summary",
     "list_experiments",
     "load_experiment",
     "merge_experiments",
     "plot_bn_ff",
     "plot_bn_res",
+    "plot_layers",
     "plot_summary",
     "plot_vanilla",
     "plot_vanilla_histo",

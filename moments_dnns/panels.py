@@ -7,7 +7,7 @@ powers of ten.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -65,6 +65,13 @@ def draw(figure: Figure, drawing: Drawing, experiments: Sequence[Shown]) -> None
     """Draw all panels of a drawing, and above them the legend of experiments, where these have labels."""
     rows = math.ceil(len(drawing.panels) / 2)
     every = figure.subplots(rows, 2, squeeze=False).flat
+    draw_panels(figure, every, drawing, experiments)
+    for axes in every[len(drawing.panels) :]:
+        axes.set_axis_off()
+
+
+def draw_panels(figure: Figure, every: Iterable[Axes], drawing: Drawing, experiments: Sequence[Shown]) -> None:
+    """Draw the panels of a drawing on the axes of a figure, in order, with the legend of experiments."""
     for letter, panel, axes in zip("abcdefgh", drawing.panels, every, strict=False):
         axes.annotate(f"({letter})", (0, 1), (-34, 7), xycoords="axes fraction", textcoords="offset points")
         handles = DRAW[panel.kind](axes, panel, experiments)
@@ -75,8 +82,6 @@ def draw(figure: Figure, drawing: Drawing, experiments: Sequence[Shown]) -> None
         if len(handles) > 1 or (handles and experiments[0].label):  # above the axes, where no data can be
             columns = _columns(len(handles), 2 if panel.power_law else 3)
             axes.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=columns)
-    for axes in every[len(drawing.panels) :]:
-        axes.set_axis_off()
     if experiments[0].label:
         histograms = drawing.panels[0].kind == "histogram"
         names = _labels(experiments, histograms)

@@ -18,10 +18,10 @@ PACKAGE = ROOT / "moments_dnns"
 FLOORS = [
     {"validation", "architectures", "moments", "analysis", "estimates", "devices", "cli"},
     {"descriptions", "state", "figures", "published", "data", "files", "folders", "canvas", "ticks"},
-    {"experiment", "characterization", "findings"},
+    {"experiment", "characterization", "findings", "profiles"},
     {"record", "randomness", "boundaries", "panels", "summaries", "diagnosis"},
     {"plotting", "generations", "layers", "provenance", "labelled"},
-    {"measurement", "results", "convergence", "lifting", "graphs", "feeding"},
+    {"measurement", "results", "convergence", "lifting", "graphs", "feeding", "layer_plots"},
     {"network", "reinitialization"},
     {"store", "memory", "realizations", "walking"},
     {"execution", "models"},
@@ -46,7 +46,7 @@ AT_THE_TOP = {
         "walking",
         "models",
     },
-    "matplotlib": {"plotting", "canvas", "panels", "ticks"},
+    "matplotlib": {"plotting", "layer_plots", "canvas", "panels", "ticks"},
 }
 IN_A_FUNCTION = {"keras": {"data", "realizations", "simulation"}, "pandas": {"labelled"}, "xarray": {"labelled"}}
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
