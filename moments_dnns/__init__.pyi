@@ -1,11 +1,21 @@
-from .architectures import ARCHITECTURES, Architecture
+from .activation import Activation
+from .architectures import ARCHITECTURES, Architecture, Step
 from .experiment import Experiment
 from .figures import FIGURES
-from .layers import Add, BatchNormalization, Convolution, InitialState, ReLU, Rescaling
+from .initializers import DeltaOrthogonal
+from .layers import Add, Convolution, InitialState, Rescaling
 from .measurement import LogMoments, effective_rank
 from .moments import MOMENTS
 from .network import build_network
+from .normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    InstanceNormalization,
+    LayerNormalization,
+    RMSNormalization,
+)
 from .plotting import plot_bn_ff, plot_bn_res, plot_summary, plot_vanilla, plot_vanilla_histo
+from .resizing import AveragePooling, MaxPooling, TokenMixing
 from .results import (
     Moments,
     delete_experiment,
@@ -22,17 +32,26 @@ __all__ = [
     "ARCHITECTURES",
     "FIGURES",
     "MOMENTS",
+    "Activation",
     "Add",
     "Architecture",
+    "AveragePooling",
     "BatchNormalization",
     "Convolution",
+    "DeltaOrthogonal",
     "Experiment",
+    "GroupNormalization",
     "InitialState",
+    "InstanceNormalization",
+    "LayerNormalization",
     "LogMoments",
+    "MaxPooling",
     "Moments",
-    "ReLU",
+    "RMSNormalization",
     "Rescaling",
     "State",
+    "Step",
+    "TokenMixing",
     "build_network",
     "delete_experiment",
     "effective_rank",

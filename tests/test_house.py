@@ -16,11 +16,13 @@ PACKAGE = ROOT / "moments_dnns"
 
 # From the ground up: a module may import from the floors below its own only.
 FLOORS = [
-    {"validation", "architectures", "moments", "analysis", "devices", "cli"},
+    {"validation", "moments", "analysis", "devices", "cli"},
+    {"architectures", "specifications"},
     {"state", "experiment", "figures", "published", "data", "files", "folders", "canvas", "ticks"},
-    {"record", "randomness", "boundaries", "panels", "summaries"},
-    {"plotting", "generations", "layers", "provenance", "labelled"},
-    {"measurement", "results", "convergence"},
+    {"record", "randomness", "boundaries", "reading", "panels"},
+    {"generations", "initializers", "provenance", "labelled", "summaries"},
+    {"plotting", "layers", "activation", "normalization"},
+    {"measurement", "resizing", "results", "convergence"},
     {"network"},
     {"store", "memory", "realizations"},
     {"execution"},
@@ -30,10 +32,13 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 # The libraries that take long to import, and where that may happen: at the top of a module, or within a function.
 AT_THE_TOP = {
-    "keras": {"devices", "state", "boundaries", "layers", "randomness", "measurement", "network"},
+    "keras": {
+        *("devices", "state", "boundaries", "randomness", "initializers", "layers", "activation", "normalization"),
+        *("resizing", "measurement", "network"),
+    },
     "matplotlib": {"plotting", "canvas", "panels", "ticks"},
 }
-IN_A_FUNCTION = {"keras": {"data", "realizations", "simulation"}, "pandas": {"labelled"}, "xarray": {"labelled"}}
+IN_A_FUNCTION = {"keras": {"data", "realizations", "simulation", "specifications"}, "pandas": {"labelled"}, "xarray": {"labelled"}}
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
 
 

@@ -96,7 +96,7 @@ def oracle_of_network(experiment, images, noise, seeds):
 
     first = draw(seeds[0], images.shape[-1], 1.0)
     state = oracle.convolution((images, noise), first, experiment.boundary, 1 if experiment.fully_connected else 2)
-    per_layer = experiment.convolutions_per_layer
+    per_layer = experiment.kernels_per_layer
     layers = []
     for index in range(experiment.total_depth):
         own = seeds[1 + index * per_layer :][:per_layer]
