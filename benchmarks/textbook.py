@@ -98,7 +98,7 @@ class Textbook:
             "activation": self.activate,
         }
         pairs = [pair]
-        for step in row.steps * row.num_repeats(self.experiment.res_depth):
+        for step in [step.name for step in row.steps] * row.num_repeats(self.experiment.res_depth):
             pairs.append(steps[step](pairs[-1]))
         places = pairs[: len(row.steps) + 1]
         if row.residual:

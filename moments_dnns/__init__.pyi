@@ -14,7 +14,7 @@ from .normalization import (
     LayerNormalization,
     RMSNormalization,
 )
-from .plotting import plot_bn_ff, plot_bn_res, plot_summary, plot_vanilla, plot_vanilla_histo
+from .plotting import plot_architecture, plot_bn_ff, plot_bn_res, plot_summary, plot_vanilla, plot_vanilla_histo
 from .resizing import AveragePooling, MaxPooling, TokenMixing
 from .results import (
     Moments,
@@ -58,6 +58,7 @@ __all__ = [
     "list_experiments",
     "load_experiment",
     "merge_experiments",
+    "plot_architecture",
     "plot_bn_ff",
     "plot_bn_res",
     "plot_summary",

@@ -30,8 +30,8 @@ class Activation(keras.layers.Layer):
     derivative there; for `"relu"` that is `phi'(0) = 0`.
 
     A positively homogeneous function (`"relu"`, `"leaky_relu"`, `"linear"`; this is found out numerically) keeps the
-    scales of the state, so that signals of any size pass. Any other function needs the true signal. There, signals
-    far above or below 1 are kept at a scale from which the function goes on like a line, where it has such an asymptote.
+    scales of the state, so that signals of any size pass. Any other function needs the true signal; where it goes on
+    like a line from some scale on, signals that are larger (or smaller) are kept at that scale.
 
     Args:
         activation: Name of a Keras activation, a `keras.layers` activation layer, or a function of one tensor on
@@ -50,7 +50,7 @@ class Activation(keras.layers.Layer):
     >>> state = InitialState()(images, images)
     >>> np.abs(Activation("relu")(state).noise).ravel().tolist()
     [0.0, 1.0]
-    >>> np.round(np.ravel(Activation("tanh")(state).signal), 4).tolist()
+    >>> [round(float(x), 4) for x in np.ravel(Activation("tanh")(state).signal)]
     [-0.7616, 0.9951]
 
     Reference: equations 2 and 3, section 2 of arXiv 1811.03087.

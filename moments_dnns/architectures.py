@@ -133,16 +133,21 @@ class Step:
         return found
 
 
-def _steps(name: str, value: Any) -> tuple[Step, ...]:
-    expected = f"{name} must be a sequence of steps: names or Steps."
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise TypeError(refusal(expected, **{name: value}))
-    steps = []
-    for item in value:
-        if not isinstance(item, str | dict | Step):
-            raise TypeError(refusal(expected, **{name: value}))
-        steps.append(Step(item) if isinstance(item, str) else Step(**item) if isinstance(item, dict) else item)
-    return tuple(steps)
+def _steps(steps: Iterable[str | Step | dict[str, Any]]) -> tuple[Step, ...]:
+    expected = "expected sequences of steps: names or Steps."
+    if isinstance(steps, str) or not isinstance(steps, Iterable):
+        raise TypeError(refusal(expected, steps=steps))
+    found = []
+    for step in steps:
+        if isinstance(step, str):
+            found.append(Step(step))
+        elif isinstance(step, dict):
+            found.append(Step(**step))
+        elif isinstance(step, Step):
+            found.append(step)
+        else:
+            raise TypeError(refusal(expected, steps=step))
+    return tuple(found)
 
 
 @attrs.frozen
@@ -172,12 +177,12 @@ class Architecture:
     Reference: sections 4 to 6 of arXiv 1811.03087.
     """
 
-    steps: tuple[Step, ...] = _checked(_steps)
+    steps: tuple[Step, ...] = attrs.field(converter=_steps)
     residual: bool = _checked(boolean, default=False)
     residual_scale: float = _checked(non_negative, default=1.0)
-    after: tuple[Step, ...] = _checked(_steps, default=())
+    after: tuple[Step, ...] = attrs.field(converter=_steps, default=())
     stages: int = _checked(whole(1), default=1)
-    transition: tuple[Step, ...] = _checked(_steps, default=())
+    transition: tuple[Step, ...] = attrs.field(converter=_steps, default=())
 
     def __attrs_post_init__(self) -> None:
         layer = (*self.steps, *self.after)
@@ -196,7 +201,10 @@ class Architecture:
                 (self.stages > 1) == bool(self.transition),
                 {"stages": self.stages, "transition": self.transition},
             ),
-            "a layer must return the shape it took: strides belong to transitions.": (not resizing, {"steps": resizing}),
+            "a layer must return the shape it took: strides belong to transitions.": (
+                not resizing,
+                {"steps": resizing},
+            ),
         }
         for expected, (met, received) in expectations.items():
             if not met:
@@ -227,7 +235,7 @@ class Architecture:
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Before the first step, after every step, after the addition of the skip branch, after every step that follows."""
+        """Before the first step, after every step, after the addition, and after every step that follows it."""
         return tuple(f"loc{i + 1}" for i in range(len(self.measured_steps) + 1))
 
     @property
@@ -307,14 +315,14 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
-def architecture(name: str, value: Any) -> str | Architecture:
+def checked_architecture(name: str, value: Any) -> str | Architecture:
     """Check what describes an architecture: a name of `ARCHITECTURES`, an `Architecture`, or its fields.
 
     One that has a name goes by that name.
 
     Example:
 
-    >>> architecture("architecture", Architecture(["conv", "activation"]))
+    >>> checked_architecture("architecture", Architecture(["conv", "activation"]))
     'vanilla'
     """
     if isinstance(value, dict):
@@ -324,4 +332,4 @@ def architecture(name: str, value: Any) -> str | Architecture:
     return next((known for known, row in ARCHITECTURES.items() if row == value), value)
 
 
-architecture.choices = tuple(ARCHITECTURES)  # type: ignore[attr-defined]
+checked_architecture.choices = tuple(ARCHITECTURES)  # type: ignore[attr-defined]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import numpy as np
 
-from .architectures import ARCHITECTURES, Architecture, architecture
+from .architectures import ARCHITECTURES, Architecture, checked_architecture
 from .moments import MOMENTS
 from .specifications import specified
 from .validation import Check, boolean, non_negative, one_of, refusal, text, whole
@@ -17,7 +17,7 @@ BOUNDARIES = ("periodic", "symmetric", "zero_padding")
 WEIGHTS = ("auto", "explicit", "gram")
 PRECISIONS = ("float32", "tf32")
 STATISTICS = ("constant", "differentiated")
-GAIN = 2.0  # He's
+GAIN: Final = 2.0  # He's
 
 
 def _parameter(check: Check, help: str, default: Any = attrs.NOTHING) -> Any:
@@ -40,8 +40,7 @@ def check_gain(kernel_initializer: str, gain: float, weights: str) -> None:
     if kernel_initializer != "gaussian" and (gain != GAIN or weights == "gram"):
         raise ValueError(
             refusal(
-                "gain and weights='gram' belong to kernel_initializer='gaussian'; other initializers have a gain of their "
-                "own.",
+                "gain and weights='gram' belong to kernel_initializer='gaussian'; others have a gain of their own.",
                 gain=gain,
                 weights=weights,
                 kernel_initializer=kernel_initializer,
@@ -92,7 +91,7 @@ class Experiment:
     Reference: section 6 and appendix of arXiv 1811.03087 for the settings.
     """
 
-    architecture: str | Architecture = _parameter(architecture, "the layers of the network, or an Architecture")
+    architecture: str | Architecture = _parameter(checked_architecture, "the layers of the network, or an Architecture")
     total_depth: int = _parameter(whole(1), "number of layers (bn_res: of residual units)")
     kernel_size: int = _parameter(whole(1), "side of the kernels in pixels; 1 is fully connected")
     num_channels: int = _parameter(whole(1), "width of every layer in channels")
@@ -110,7 +109,9 @@ class Experiment:
     precision: str = _parameter(one_of(PRECISIONS), "of products of matrices and convolutions on GPUs", "float32")
     activation: str = _parameter(specified("activation"), "a Keras activation, or a function of your own", "relu")
     gain: float = _parameter(non_negative, "variance of the weights times fan_in", GAIN)
-    kernel_initializer: str = _parameter(specified("kernel_initializer"), "gaussian, or a Keras initializer", "gaussian")
+    kernel_initializer: str = _parameter(
+        specified("kernel_initializer"), "gaussian, or a Keras initializer", "gaussian"
+    )
     bias_variance: float = _parameter(non_negative, "variance of the biases", 0.0)
     statistics: str = _parameter(one_of(STATISTICS), "of batch normalization, for the noise", "constant")
 
@@ -138,7 +139,9 @@ class Experiment:
         row.channels(self.num_channels)
         if self.num_computations % row.stages:
             raise ValueError(
-                refusal("stages must divide num_computations.", stages=row.stages, num_computations=self.num_computations)
+                refusal(
+                    "stages must divide num_computations.", stages=row.stages, num_computations=self.num_computations
+                )
             )
         even = [step for step in steps if step.kernel_size and step.kernel_size % 2 == 0]
         if self.boundary == "symmetric" and even:
@@ -187,12 +190,15 @@ class Experiment:
 
     def moments_at(self, place: str) -> tuple[str, ...]:
         """Names of the moments that are taken at a place."""
-        ranks = {"signal": self.compute_reff_signal, "noise": self.compute_reff_noise}
         return tuple(
             name
             for name, moment in MOMENTS.items()
-            if not moment.only_activated or (ranks[moment.of] and place in self.row.activated_places)
+            if not moment.only_activated or (self.takes_ranks(moment.of) and place in self.row.activated_places)
         )
+
+    def takes_ranks(self, of: str) -> bool:
+        """Tell whether effective ranks of the `"signal"` or the `"noise"` are taken."""
+        return {"signal": self.compute_reff_signal, "noise": self.compute_reff_noise}[of]
 
     def check_images(self, shape: tuple[int, ...]) -> None:
         """Refuse images that this experiment cannot use.

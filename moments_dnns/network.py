@@ -44,7 +44,7 @@ def _convolution(experiment: Experiment, step: Step, channels: int) -> Convoluti
 
 
 # One row per kind of step; each makes the layer of an experiment, a step, and its output channels.
-STEPS: dict[str, Callable[[Experiment, Step, int], keras.layers.Layer]] = {
+STEPS: dict[str, Callable[[Experiment, Any, int], keras.layers.Layer]] = {
     "conv": _convolution,
     "dense": _convolution,
     "token_mixing": lambda experiment, step, channels: TokenMixing(**_weights(experiment)),
@@ -120,9 +120,7 @@ class Block(ExperimentLayer):
         super().__init__(experiment, **kwargs)
         row, self.stage = self.experiment.row, stage
         base = row.channels(self.experiment.num_channels)[stage]
-        self.steps = [
-            make(self.experiment, row.steps, base) for _ in range(row.num_repeats(self.experiment.res_depth))
-        ]
+        self.steps = [make(self.experiment, row.steps, base) for _ in range(row.num_repeats(self.experiment.res_depth))]
         # Only where it is called: Keras on JAX runs a model twice as long as one of its layers is not built.
         self.add = Add() if row.residual else None
         self.after = make(self.experiment, row.after, base)

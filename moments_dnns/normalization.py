@@ -49,7 +49,9 @@ class Normalization(keras.layers.Layer):
         if self.differentiates:
             noise = self.centred(noise)
             noise = noise - signal * (ops.exp(-log_scale) * self.mean(signal * noise))
-        signal, noise = (x if tuple(x.shape) == shape else ops.reshape(x, (-1, *shape[1:])) for x in (signal, noise * factor))
+        signal, noise = (
+            x if tuple(x.shape) == shape else ops.reshape(x, (-1, *shape[1:])) for x in (signal, noise * factor)
+        )
         return State(signal, noise, -log_scale, state.log_noise - state.log_signal - log_scale)
 
     def grouped(self, x: Tensor) -> Tensor:
@@ -163,7 +165,7 @@ class RMSNormalization(Normalization):
     >>> from moments_dnns.layers import InitialState
     >>> images = np.array([3.0, 4.0], "float32").reshape(1, 1, 1, 2)
     >>> state = RMSNormalization(epsilon=0.0)(InitialState()(images, images))
-    >>> np.round(np.ravel(state.signal), 4).tolist()
+    >>> [round(float(x), 4) for x in np.ravel(state.signal)]
     [0.8485, 1.1314]
 
     Reference: section 4 of arXiv 1910.07467.

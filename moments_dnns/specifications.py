@@ -16,15 +16,16 @@ from .validation import Check, refusal
 # Names of Keras, and our own; a test compares them with Keras. `glu` is no activation of single channels: it halves
 # their number.
 ACTIVATIONS = (
-    "celu elu exponential gelu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu linear log_sigmoid "
-    "log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid "
-    "sparsemax squareplus swish tanh tanh_shrink threshold"
-).split()
+    "celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh",
+    "leaky_relu", "linear", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu", "sigmoid", "silu",
+    "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus",
+    "swish", "tanh", "tanh_shrink", "threshold",
+)  # fmt: skip
 INITIALIZERS = (
-    "gaussian delta_orthogonal constant glorot_normal glorot_uniform he_normal he_uniform identity lecun_normal "
-    "lecun_uniform normal one ones orthogonal random_normal random_uniform truncated_normal uniform variance_scaling "
-    "zero zeros"
-).split()
+    "gaussian", "delta_orthogonal", "constant", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform",
+    "identity", "lecun_normal", "lecun_uniform", "normal", "one", "ones", "orthogonal", "random_normal",
+    "random_uniform", "truncated_normal", "uniform", "variance_scaling", "zero", "zeros",
+)  # fmt: skip
 NAMES = {"activation": ACTIVATIONS, "kernel_initializer": INITIALIZERS}
 WORDS = {
     "activation": "a name, a keras.layers activation layer, or a function of one tensor",

@@ -25,7 +25,7 @@ SYMBOLS = {
     "mu2_noise": r"\mu_2(\mathrm{d}\mathbf{x}^l)",
     "chi": r"\chi^l",
 }
-PLACES = tuple(f"loc{i}" for i in range(1, 10))
+PLACES = tuple(f"loc{i}" for i in range(1, 100))
 
 LINE = 90  # characters
 
@@ -85,7 +85,7 @@ def parameters(moments: Mapping[str, Any]) -> str:
     if experiment is None:
         rows, columns = next(np.shape(array) for array in moments.values() if np.ndim(array) == 2)
         return f"{rows} realizations at {columns} depths"
-    fields = attrs.asdict(experiment) | {"num_realizations": moments.num_realizations}  # type: ignore[attr-defined]
+    fields = attrs.asdict(experiment, recurse=False) | {"num_realizations": moments.num_realizations}  # type: ignore[attr-defined]
     return textwrap.fill(", ".join(f"{name}={value}" for name, value in fields.items()), LINE)
 
 
@@ -96,7 +96,7 @@ def verdict(data: Mapping[str, Any]) -> str:
     any depth; where chi grows exponentially it is in proportion to depth. Both are of means over realizations.
 
     Args:
-        data: Logarithms of arrays by name, and `depth`, as `figures.read` returns them.
+        data: Logarithms of arrays by name, and `depth`, as `reading.read` returns them.
 
     Example:
 
@@ -115,7 +115,8 @@ def verdict(data: Mapping[str, Any]) -> str:
 def _last(data: Mapping[str, Any], moment: str) -> np.ndarray | None:
     """Return ln of the mean over realizations, at the last place where there is one."""
     names = [name for name in data if split_name(name)[0] == moment]
-    return log_mean(data[max(names)]) if names else None
+    # loc10 comes after loc9.
+    return log_mean(data[max(names, key=lambda name: (len(name), name))]) if names else None
 
 
 def _growth(data: Mapping[str, Any]) -> str:

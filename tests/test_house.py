@@ -38,7 +38,11 @@ AT_THE_TOP = {
     },
     "matplotlib": {"plotting", "canvas", "panels", "ticks"},
 }
-IN_A_FUNCTION = {"keras": {"data", "realizations", "simulation", "specifications"}, "pandas": {"labelled"}, "xarray": {"labelled"}}
+IN_A_FUNCTION = {
+    "keras": {"data", "realizations", "simulation", "specifications"},
+    "pandas": {"labelled"},
+    "xarray": {"labelled"},
+}
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
 
 
