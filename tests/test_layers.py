@@ -9,8 +9,8 @@ import pytest
 from cases import assert_close, make_state, true
 from keras import ops
 
-from moments_dnns.experiment import BOUNDARIES
 from moments_dnns.activation import Activation
+from moments_dnns.experiment import BOUNDARIES
 from moments_dnns.layers import Add, Convolution, InitialState, Rescaling
 from moments_dnns.normalization import BatchNormalization
 

@@ -6,8 +6,8 @@ import oracle
 import pytest
 from keras import ops
 
-from moments_dnns.experiment import Experiment
 from moments_dnns.activation import Activation
+from moments_dnns.experiment import Experiment
 from moments_dnns.layers import Add, Convolution, InitialState, Rescaling
 from moments_dnns.measurement import LogMoments
 from moments_dnns.network import Block, Propagation
