@@ -188,7 +188,7 @@ class Architecture:
         layer = (*self.steps, *self.after)
         resizing = [str(step) for step in layer if step.strides is not None]
         bare = {"residual_scale": self.residual_scale, "after": self.after}
-        expectations = {
+        expectations: dict[str, tuple[Any, dict[str, Any]]] = {
             f"steps must be 1 to {MOST_STEPS} in all.": (
                 self.steps and len(layer) + len(self.transition) <= MOST_STEPS,
                 {"steps": len(layer)},

@@ -91,7 +91,9 @@ class Experiment:
     Reference: section 6 and appendix of arXiv 1811.03087 for the settings.
     """
 
-    architecture: str | Architecture = _parameter(checked_architecture, "the layers of the network, or an Architecture")
+    architecture: str | Architecture = _parameter(  # noqa: RUF009
+        checked_architecture, "the layers of the network, or an Architecture"
+    )
     total_depth: int = _parameter(whole(1), "number of layers (bn_res: of residual units)")
     kernel_size: int = _parameter(whole(1), "side of the kernels in pixels; 1 is fully connected")
     num_channels: int = _parameter(whole(1), "width of every layer in channels")

@@ -61,10 +61,10 @@ def test_a_seed_decides_the_kernel_alone_and_within_a_loop(initializer):
             pass
 
         def call(self, seeds):
-            table = ops.zeros((2, 3, 3, 8, 8))
-            return ops.fori_loop(
-                0, 2, lambda i, table: ops.slice_update(table, (i, 0, 0, 0, 0), layer.draw_kernel(seeds[i], 8)[None]), table
-            )  # fmt: skip
+            def drawn(i, table):
+                return ops.slice_update(table, (i, 0, 0, 0, 0), layer.draw_kernel(seeds[i], 8)[None])
+
+            return ops.fori_loop(0, 2, drawn, ops.zeros((2, 3, 3, 8, 8)))
 
     looped = keras.Model(model_seeds, Loop()(model_seeds)).predict_on_batch(np.stack([SEED, OTHER]))
     # A compiled program may round differently.

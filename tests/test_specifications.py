@@ -24,7 +24,7 @@ def test_names_are_those_of_keras():
     from keras.src import activations, initializers
 
     # glu halves the channels; the base class, and windows of Fourier transforms, draw no kernels.
-    assert set(ACTIVATIONS) == {name for name in activations.ALL_OBJECTS_DICT} - {"glu"}
+    assert set(ACTIVATIONS) == set(activations.ALL_OBJECTS_DICT) - {"glu"}
     known = {name for name in initializers.ALL_OBJECTS_DICT if name.islower()} - {"initializer", "stft"}
     assert set(INITIALIZERS) == known | {"gaussian", "delta_orthogonal"}
 
