@@ -62,7 +62,7 @@ def _checked(check: Check, **default: Any) -> Any:
     return attrs.field(converter=attrs.Converter(convert, takes_field=True), **default)
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Step:
     """One step of a layer.
 
@@ -82,7 +82,7 @@ class Step:
     Example:
 
     >>> Step("conv", kernel_size=1, width=0.25)
-    Step(name='conv', kernel_size=1, width=0.25, strides=None, groups=None)
+    Step('conv', kernel_size=1, width=0.25)
     >>> str(_)
     'conv(kernel_size=1, width=0.25)'
     """
@@ -109,6 +109,9 @@ class Step:
     def given(self) -> dict[str, Any]:
         """The options that are not left to their defaults."""
         return {name: value for name, value in attrs.asdict(self).items() if name != "name" and value is not None}
+
+    def __repr__(self) -> str:
+        return f"Step({', '.join([repr(self.name), *(f'{name}={value!r}' for name, value in self.given.items())])})"
 
     def __str__(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in self.given.items())
@@ -150,7 +153,7 @@ def _steps(steps: Iterable[str | Step | dict[str, Any]]) -> tuple[Step, ...]:
     return tuple(found)
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Architecture:
     """The steps of one layer, from which everything else about an architecture follows.
 
@@ -173,6 +176,8 @@ class Architecture:
     >>> post = Architecture(["conv", "batch_norm"], residual=True, residual_scale=0.5, after=["activation"])
     >>> post.places, post.activated_places, str(post)
     (('loc1', 'loc2', 'loc3', 'loc4', 'loc5'), ('loc5',), '0.5 * [conv, batch_norm] + skip, activation')
+    >>> post
+    Architecture(['conv', 'batch_norm'], residual=True, residual_scale=0.5, after=['activation'])
 
     Reference: sections 4 to 6 of arXiv 1811.03087.
     """
@@ -218,6 +223,14 @@ class Architecture:
                         width=last[0].width,
                     )
                 )
+
+    def __repr__(self) -> str:
+        changed = [
+            f"{field.name}={_words(getattr(self, field.name))}"
+            for field in attrs.fields(type(self))[1:]
+            if getattr(self, field.name) != field.default
+        ]
+        return f"Architecture({', '.join([_words(self.steps), *changed])})"
 
     def __str__(self) -> str:
         words = ", ".join(map(str, self.steps))
@@ -292,6 +305,13 @@ class Architecture:
                 side = -(-side // (step.strides or 1)) if step.kind.draws else side // (step.strides or 1)
             found.append(side)
         return tuple(found)
+
+
+def _words(value: Any) -> str:
+    """Return a value as code, with steps that have no options by their names."""
+    if not isinstance(value, tuple):
+        return repr(value)
+    return f"[{', '.join(repr(step if step.given else step.name) for step in value)}]"
 
 
 def widths(steps: Iterable[Step], base: int) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import keras
+import numpy as np
 from keras import ops
 
 from .activation import Activation
@@ -63,10 +64,14 @@ DRAWN = (Convolution, TokenMixing)
 def make(experiment: Experiment, steps: Iterable[Step], base: int) -> list[keras.layers.Layer]:
     """Return the layers of steps, in a layer of `base` channels."""
     steps = tuple(steps)
-    return [
-        STEPS[step.name](experiment, step, channels)
-        for step, channels in zip(steps, widths(steps, base)[1:], strict=True)
-    ]
+    channels, layers = widths(steps, base), []
+    for step, inputs, outputs in zip(steps, channels, channels[1:], strict=False):
+        layer = STEPS[step.name](experiment, step, outputs)
+        if isinstance(layer, Convolution) and not layer.gaussian:
+            # What an initializer refuses is refused here, not in the depth of a trace.
+            layer.draw_kernel(np.zeros(2, "int32"), inputs)
+        layers.append(layer)
+    return layers
 
 
 class ExperimentLayer(keras.layers.Layer):

@@ -17,7 +17,7 @@ from moments_dnns.experiment import Experiment
 from moments_dnns.figures import drawing_of
 from moments_dnns.layers import Convolution
 from moments_dnns.moments import from_logarithms, split_name
-from moments_dnns.network import Block, Transition, num_seeds
+from moments_dnns.network import Block, Transition, build_network, num_seeds
 from moments_dnns.record import EARLIER, SCHEMA, Record
 from moments_dnns.resizing import TokenMixing
 
@@ -260,7 +260,7 @@ def test_a_description_survives_json(row):
     assert hash(Experiment.from_json(experiment.to_json())) == hash(experiment)
     record = Record(experiment, ("nu2_signal_loc1", "depth"), (), True, {})
     assert Record.from_json(record.to_json()).experiment == experiment
-    assert str(row)
+    assert eval(repr(row), {"Architecture": Architecture, "Step": Step}) == row
     # Names of arrays are unique and belong to a place.
     assert len(set(experiment.array_names)) == len(experiment.array_names)
     assert {split_name(array)[1] for array in experiment.array_names} == set(row.places)
@@ -278,6 +278,21 @@ def test_earlier_records_have_the_defaults_of_the_paper(schema):
             for name in lacking:
                 del fields["experiment"][name]
     assert Record.from_json(json.dumps({**fields, "schema": schema})) == record
+
+
+@backend
+@pytest.mark.parametrize(
+    ("initializer", "message"),
+    [
+        ("identity", "can only be used for 2D matrices"),
+        ("delta_orthogonal", r"input channels that are at most the output channels\. Received: inputs=8, outputs=4"),
+    ],
+)
+def test_kernels_that_an_initializer_cannot_draw_are_refused_in_its_own_words(initializer, message):
+    row = Architecture([Step("conv", width=0.5), "conv"])
+    with pytest.raises(ValueError, match=message) as refused:
+        build_network(make_experiment(row, "periodic", kernel_initializer=initializer), (8, 8, 3))
+    assert "Exception encountered" not in str(refused.value)
 
 
 # --- what is refused -----------------------------------------------------------------------------------------------
