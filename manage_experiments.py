@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from moments_dnns.cli import Parser, run
-from moments_dnns.figures import FIGURES
+from moments_dnns.figures import FIGURES, OF_ARCHITECTURE
 from moments_dnns.files import CorruptExperimentError
 from moments_dnns.folders import experiment_folder
 from moments_dnns.generations import num_bytes, read_record
@@ -59,9 +59,9 @@ def parser() -> Parser:
     )
     command.add_argument(
         "type_plot",
-        choices=tuple(FIGURES),
+        choices=(*FIGURES, OF_ARCHITECTURE),
         type=lambda word: word.replace("-", "_"),
-        help="the figure: number 2, 3, 4 and 5 of the paper, in this order",
+        help=f"the figure: number 2, 3, 4 and 5 of the paper, in this order, or {OF_ARCHITECTURE}: that of any",
     )
     command.add_argument("name", help="the experiment: its folder below npy/")
     command.set_defaults(command=lambda **on: print(f"freed {_size(prune_experiment(**on))}"))

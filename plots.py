@@ -10,15 +10,33 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from moments_dnns.cli import Parser, run
-from moments_dnns.figures import FIGURES
-from moments_dnns.plotting import plot_bn_ff, plot_bn_res, plot_figure, plot_summary, plot_vanilla, plot_vanilla_histo
+from moments_dnns.figures import FIGURES, OF_ARCHITECTURE
+from moments_dnns.plotting import (
+    plot_architecture,
+    plot_bn_ff,
+    plot_bn_res,
+    plot_figure,
+    plot_summary,
+    plot_vanilla,
+    plot_vanilla_histo,
+)
 from moments_dnns.results import load_experiment
 
-SUMMARY = "summary"  # beside the names of figures
+SUMMARY = "summary"
+OTHERS = {OF_ARCHITECTURE: plot_architecture, SUMMARY: plot_summary}  # beside the names of figures
 
-__all__ = ["main", "plot_bn_ff", "plot_bn_res", "plot_summary", "plot_vanilla", "plot_vanilla_histo"]
+__all__ = [
+    "main",
+    "plot_architecture",
+    "plot_bn_ff",
+    "plot_bn_res",
+    "plot_summary",
+    "plot_vanilla",
+    "plot_vanilla_histo",
+]
 
 
 def parser() -> Parser:
@@ -31,9 +49,10 @@ def parser() -> Parser:
     parser.add_argument(
         "type_plot",
         metavar="type_plot",
-        choices=(*FIGURES, SUMMARY),
+        choices=(*FIGURES, *OTHERS),
         type=lambda word: word.replace("-", "_"),
-        help=f"the figure: {', '.join(FIGURES)} (2, 3, 4, 5 of the paper), or {SUMMARY}: everything of one experiment",
+        help=f"the figure: {', '.join(FIGURES)} (2, 3, 4, 5 of the paper), {OF_ARCHITECTURE}: that of any "
+        f"architecture, or {SUMMARY}: everything of one experiment",
     )
     parser.add_argument("names", metavar="name", nargs="+", help="the experiments: their folders below npy/")
     parser.add_argument(
@@ -50,10 +69,8 @@ def save_figure(type_plot: str, names: Sequence[str], path: str | None = None, u
     path = path or f"figures/{'_'.join(names)}_{type_plot}.png"
     experiments = {name: load_experiment(name) for name in names}
     moments = experiments if len(names) > 1 else experiments[names[0]]
-    if type_plot == SUMMARY:
-        plot_summary(moments, path=path, use_tex=use_tex)
-    else:
-        plot_figure(type_plot, moments, path=path, use_tex=use_tex)
+    draw = OTHERS.get(type_plot) or partial(plot_figure, type_plot)
+    draw(moments, path=path, use_tex=use_tex)
     print(path)
 
 

@@ -115,7 +115,7 @@ def saved_name(name: str, size: str) -> str:
 def operations(experiment: Experiment) -> float:
     """Return additions and multiplications of all convolutions of signal and noise, but for the first."""
     side = 1 if experiment.fully_connected else 16
-    layers = experiment.total_depth * experiment.convolutions_per_layer
+    layers = experiment.total_depth * experiment.kernels_per_layer
     points = 2 * experiment.batch_size * side**2
     return 2.0 * points * (experiment.kernel_size * experiment.num_channels) ** 2 * layers * experiment.num_realizations
 

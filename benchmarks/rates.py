@@ -74,7 +74,7 @@ def products(experiment: Experiment) -> tuple[Product, Product]:
 def counts(experiment: Experiment) -> Counts:
     """Return what one realization costs at least."""
     first, other = products(experiment)
-    others = experiment.total_depth * experiment.convolutions_per_layer
+    others = experiment.total_depth * experiment.kernels_per_layer
     noise = experiment.batch_size * math.prod(image_shape(experiment.dataset))
     return Counts(
         first.operations + others * other.operations,

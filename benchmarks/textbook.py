@@ -39,7 +39,7 @@ class Textbook:
         strides = 1 if experiment.fully_connected else 2
         first, *others = (
             layers.Conv2D(width, size, strides=strides if i == 0 else 1, use_bias=False, kernel_initializer="zeros")
-            for i in range(1 + experiment.total_depth * experiment.convolutions_per_layer)
+            for i in range(1 + experiment.total_depth * experiment.kernels_per_layer)
         )
         first.build((None, None, None, self.images.shape[-1]))
         for convolution in others:
@@ -98,7 +98,7 @@ class Textbook:
             "activation": self.activate,
         }
         pairs = [pair]
-        for step in row.steps * row.num_repeats(self.experiment.res_depth):
+        for step in [step.name for step in row.steps] * row.num_repeats(self.experiment.res_depth):
             pairs.append(steps[step](pairs[-1]))
         places = pairs[: len(row.steps) + 1]
         if row.residual:

@@ -1,17 +1,27 @@
-from .architectures import ARCHITECTURES, Architecture
+from .activation import Activation
+from .architectures import ARCHITECTURES, Architecture, Step
 from .characterization import Characterization
 from .diagnosis import Diagnosis, diagnose
 from .experiment import Experiment
 from .figures import FIGURES
+from .initializers import DeltaOrthogonal
 from .layer_plots import plot_layers
-from .layers import Add, BatchNormalization, Convolution, InitialState, ReLU, Rescaling
+from .layers import Add, Convolution, InitialState, Rescaling
 from .lifting import Propagate
 from .measurement import LogMoments, effective_rank
 from .models import characterize
 from .moments import MOMENTS
 from .network import build_network
-from .plotting import plot_bn_ff, plot_bn_res, plot_summary, plot_vanilla, plot_vanilla_histo
+from .normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    InstanceNormalization,
+    LayerNormalization,
+    RMSNormalization,
+)
+from .plotting import plot_architecture, plot_bn_ff, plot_bn_res, plot_summary, plot_vanilla, plot_vanilla_histo
 from .profiles import layer_summary
+from .resizing import AveragePooling, MaxPooling, TokenMixing
 from .results import (
     Moments,
     delete_experiment,
@@ -28,20 +38,29 @@ __all__ = [
     "ARCHITECTURES",
     "FIGURES",
     "MOMENTS",
+    "Activation",
     "Add",
     "Architecture",
+    "AveragePooling",
     "BatchNormalization",
     "Characterization",
     "Convolution",
+    "DeltaOrthogonal",
     "Diagnosis",
     "Experiment",
+    "GroupNormalization",
     "InitialState",
+    "InstanceNormalization",
+    "LayerNormalization",
     "LogMoments",
+    "MaxPooling",
     "Moments",
     "Propagate",
-    "ReLU",
+    "RMSNormalization",
     "Rescaling",
     "State",
+    "Step",
+    "TokenMixing",
     "build_network",
     "characterize",
     "delete_experiment",
@@ -51,6 +70,7 @@ __all__ = [
     "list_experiments",
     "load_experiment",
     "merge_experiments",
+    "plot_architecture",
     "plot_bn_ff",
     "plot_bn_res",
     "plot_layers",

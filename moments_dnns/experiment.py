@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import attrs
 import numpy as np
 
-from .architectures import ARCHITECTURES, Architecture
+from .architectures import ARCHITECTURES, Architecture, checked_architecture
 from .descriptions import Description, parameter
 from .moments import MOMENTS
+from .specifications import specified
 from .validation import Check, boolean, non_negative, one_of, refusal, text, whole
 
 BOUNDARIES = ("periodic", "symmetric", "zero_padding")
 WEIGHTS = ("auto", "explicit", "gram")
 PRECISIONS = ("float32", "tf32")
+STATISTICS = ("constant", "differentiated")
+GAIN: Final = 2.0  # He's
 
 
 def _parameter(check: Check, help: str, default: Any = attrs.NOTHING) -> Any:
     return parameter(check, default, help=help, choices=getattr(check, "choices", None))
+
+
+def check_gain(kernel_initializer: str, gain: float, weights: str) -> None:
+    """Refuse what belongs to Gaussian kernels alone.
+
+    Raises:
+        ValueError: If another initializer is asked for together with a gain, or with outputs instead of weights.
+    """
+    if kernel_initializer != "gaussian" and (gain != GAIN or weights == "gram"):
+        raise ValueError(
+            refusal(
+                "gain and weights='gram' belong to kernel_initializer='gaussian'; others have a gain of their own.",
+                gain=gain,
+                weights=weights,
+                kernel_initializer=kernel_initializer,
+            )
+        )
 
 
 @attrs.frozen
@@ -26,7 +46,7 @@ class Experiment(Description):
     """The description of an experiment: everything that decides its numbers, and how many there are.
 
     Args:
-        architecture: `"vanilla"`, `"bn_ff"` or `"bn_res"`.
+        architecture: `"vanilla"`, `"bn_ff"` or `"bn_res"`, or an `Architecture`.
         total_depth: Number of layers; of residual units for a residual architecture.
         kernel_size: Side of the square kernels, in pixels; 1 makes the network fully connected.
         num_channels: Width of every layer, in channels.
@@ -34,8 +54,8 @@ class Experiment(Description):
         num_realizations: Number of random networks, each with its own images and noise.
         boundary: What convolutions read beyond the border: `"periodic"`, `"symmetric"` or `"zero_padding"`.
         dataset: `"cifar10"`, `"mnist"`, `"photo"`, a path to `.npy`/`.npz`, or the label of an array.
-        epsilon: Constant added to the variances in batch normalization.
-        res_depth: Convolutions per residual unit.
+        epsilon: Constant added to the variances in normalizations.
+        res_depth: How often a residual unit goes through its steps.
         num_computations: Number of depths at which moments are taken; divides `total_depth`.
         seed: The only source of randomness; realization k has the child seed of index k.
         compute_reff_signal: Whether effective ranks of the signal are taken.
@@ -44,6 +64,13 @@ class Experiment(Description):
             the inputs, which is the same law; `"auto"` takes the faster one.
         precision: `"float32"` keeps all digits in products of matrices and convolutions; `"tf32"` lets NVIDIA's tensor
             cores round their factors to 10 bits, which is several times faster and changes nothing elsewhere.
+        activation: Specification of the activation: a name of Keras, or what `specifications.specification` returns.
+        gain: Variance of the weights times fan_in, sigma_w**2; 2 is He's. The first convolution keeps 1.
+        kernel_initializer: `"gaussian"`, or the specification of a Keras initializer, which has a gain of its own. The
+            first convolution stays Gaussian.
+        bias_variance: Variance of the biases, sigma_b**2, of all but the first convolution.
+        statistics: What those of batch normalization are for the noise: `"constant"`, as in the paper, or
+            `"differentiated"`.
 
     Raises:
         TypeError, ValueError: If a value is refused; the message says what was expected.
@@ -62,7 +89,9 @@ class Experiment(Description):
         "architecture", "total_depth", "kernel_size", "num_channels", "batch_size", "boundary", "dataset"
     )  # fmt: skip
 
-    architecture: str = _parameter(one_of(ARCHITECTURES), "the layers of the network")
+    architecture: str | Architecture = _parameter(  # noqa: RUF009
+        checked_architecture, "the layers of the network, or an Architecture"
+    )
     total_depth: int = _parameter(whole(1), "number of layers (bn_res: of residual units)")
     kernel_size: int = _parameter(whole(1), "side of the kernels in pixels; 1 is fully connected")
     num_channels: int = _parameter(whole(1), "width of every layer in channels")
@@ -70,14 +99,21 @@ class Experiment(Description):
     num_realizations: int = _parameter(whole(1), "number of random networks")
     boundary: str = _parameter(one_of(BOUNDARIES), "what convolutions read beyond the border", "periodic")
     dataset: str = _parameter(text, "cifar10, mnist, photo, or a path to .npy or .npz", "cifar10")
-    epsilon: float = _parameter(non_negative, "constant added to the variances in batch normalization", 1e-3)
-    res_depth: int = _parameter(whole(1), "convolutions per residual unit", 2)
+    epsilon: float = _parameter(non_negative, "constant added to the variances in normalizations", 1e-3)
+    res_depth: int = _parameter(whole(1), "how often a residual unit goes through its steps", 2)
     num_computations: int = _parameter(whole(1), "number of depths at which moments are taken", 100)
     seed: int = _parameter(whole(0), "the only source of randomness", 0)
     compute_reff_signal: bool = _parameter(boolean, "take effective ranks of the signal", True)
     compute_reff_noise: bool = _parameter(boolean, "take effective ranks of the noise", True)
     weights: str = _parameter(one_of(WEIGHTS), "how fully connected layers are drawn", "auto")
     precision: str = _parameter(one_of(PRECISIONS), "of products of matrices and convolutions on GPUs", "float32")
+    activation: str = _parameter(specified("activation"), "a Keras activation, or a function of your own", "relu")
+    gain: float = _parameter(non_negative, "variance of the weights times fan_in", GAIN)
+    kernel_initializer: str = _parameter(
+        specified("kernel_initializer"), "gaussian, or a Keras initializer", "gaussian"
+    )
+    bias_variance: float = _parameter(non_negative, "variance of the biases", 0.0)
+    statistics: str = _parameter(one_of(STATISTICS), "of batch normalization, for the noise", "constant")
 
     def __attrs_post_init__(self) -> None:
         if self.total_depth % self.num_computations:
@@ -94,11 +130,38 @@ class Experiment(Description):
             )
         if self.weights == "gram" and not self.fully_connected:
             raise ValueError(refusal("weights='gram' needs kernel_size=1.", kernel_size=self.kernel_size))
+        check_gain(self.kernel_initializer, self.gain, self.weights)
+        self._check_row()
+
+    def _check_row(self) -> None:
+        row, steps = self.row, (*self.row.steps, *self.row.after, *self.row.transition)
+        # Widths and groups are refused here.
+        row.channels(self.num_channels)
+        if self.num_computations % row.stages:
+            raise ValueError(
+                refusal(
+                    "stages must divide num_computations.", stages=row.stages, num_computations=self.num_computations
+                )
+            )
+        even = [step for step in steps if step.kernel_size and step.kernel_size % 2 == 0]
+        if self.boundary == "symmetric" and even:
+            raise ValueError(refusal("the 'symmetric' boundary needs odd kernels.", step=str(even[0])))
+        spatial = [step for step in steps if step.kind.over_space or (step.kernel_size or 1) > 1]
+        if self.fully_connected and spatial:
+            raise ValueError(
+                refusal("a fully connected network has one point in space: expected kernel_size above 1.",
+                        kernel_size=self.kernel_size, step=str(spatial[0]))
+            )  # fmt: skip
 
     @property
     def row(self) -> Architecture:
-        """The row of `ARCHITECTURES`."""
-        return ARCHITECTURES[self.architecture]
+        """The architecture, looked up in `ARCHITECTURES` if it is a name."""
+        return ARCHITECTURES[self.architecture] if isinstance(self.architecture, str) else self.architecture
+
+    @property
+    def name(self) -> str:
+        """The name of the architecture; `"custom"` for one that has none."""
+        return self.architecture if isinstance(self.architecture, str) else "custom"
 
     @property
     def fully_connected(self) -> bool:
@@ -123,7 +186,7 @@ class Experiment(Description):
     @property
     def headline(self) -> tuple[str, str, str]:
         """Architecture, depth and width."""
-        return self.architecture, str(self.total_depth), str(self.num_channels)
+        return str(self.architecture), str(self.total_depth), str(self.num_channels)
 
     @property
     def described(self) -> dict[str, np.ndarray]:
@@ -131,9 +194,9 @@ class Experiment(Description):
         return {"depth": self.depth.astype("<i8"), "res_depth": np.array(self.res_depth, "<i8")}
 
     @property
-    def convolutions_per_layer(self) -> int:
+    def kernels_per_layer(self) -> int:
         """How many kernels one layer draws."""
-        return self.row.convolutions_per_layer(self.res_depth)
+        return self.row.kernels_per_layer(self.res_depth)
 
     @property
     def array_names(self) -> tuple[str, ...]:
@@ -142,12 +205,15 @@ class Experiment(Description):
 
     def moments_at(self, place: str) -> tuple[str, ...]:
         """Names of the moments that are taken at a place."""
-        ranks = {"signal": self.compute_reff_signal, "noise": self.compute_reff_noise}
         return tuple(
             name
             for name, moment in MOMENTS.items()
-            if not moment.only_activated or (ranks[moment.of] and place in self.row.activated_places)
+            if not moment.only_activated or (self.takes_ranks(moment.of) and place in self.row.activated_places)
         )
+
+    def takes_ranks(self, of: str) -> bool:
+        """Tell whether effective ranks of the `"signal"` or the `"noise"` are taken."""
+        return {"signal": self.compute_reff_signal, "noise": self.compute_reff_noise}[of]
 
     def check_images(self, shape: tuple[int, ...]) -> None:
         """Refuse images that this experiment cannot use.
@@ -169,13 +235,22 @@ class Experiment(Description):
                     batch_size=self.batch_size,
                 )
             )
-        # The first convolution has stride 2, so every later one sees half the pixels.
-        smallest = -(-min(shape[1:3]) // 2)
-        if not self.fully_connected and self.kernel_size > smallest:
+        # The first convolution has stride 2, so every later one sees half the pixels; transitions may halve them again.
+        if self.fully_connected:
+            return
+        smallest = self.row.sides(-(-min(shape[1:3]) // 2))[-1]
+        if self.largest_kernel > smallest:
             raise ValueError(
                 refusal(
-                    f"kernel_size must be at most {smallest}, the side of the layers for images of "
+                    f"kernel_size must be at most {smallest}, the smallest side of the layers for images of "
                     f"{shape[1]} x {shape[2]} pixels.",
-                    kernel_size=self.kernel_size,
+                    kernel_size=self.largest_kernel,
                 )
             )
+
+    @property
+    def largest_kernel(self) -> int:
+        """The side of the largest kernel, in pixels."""
+        row = self.row
+        convolutions = [step for step in (*row.steps, *row.after, *row.transition) if step.name == "conv"]
+        return max([self.kernel_size, *(step.kernel_size or self.kernel_size for step in convolutions)])

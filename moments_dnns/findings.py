@@ -13,8 +13,8 @@ import attrs
 import numpy as np
 
 from .estimates import Estimate, estimate, slopes
-from .figures import Checked, checked_depth
 from .moments import DERIVATIONS, MOMENTS, derive, split_name
+from .reading import Checked, checked_depth
 from .validation import refusal
 
 # Each third of the depths needs two measurements, and the last two thirds must double the depth: over less, powers

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .canvas import PaperFigure, check, save, styled
-from .figures import read
 from .panels import Shown, draw_panels
 from .plotting import Path
 from .profiles import LAYERS, blocks, layer_arrays
+from .reading import read
 from .validation import text
 
 MOST_NAMES = 40  # that can be read below a figure of this width

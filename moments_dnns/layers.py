@@ -1,4 +1,4 @@
-"""Keras layers that map states to states: one class per step of a network."""
+"""Keras layers that map states to states: where they begin, convolutions, additions, and their scales."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from .boundaries import pad
 from .devices import accelerators, uses_xla
-from .experiment import BOUNDARIES, WEIGHTS
+from .experiment import BOUNDARIES, WEIGHTS, check_gain
+from .initializers import draw
 from .randomness import gaussian, sample_product, uses_gram
-from .state import State, Tensor, centred, mean_over_points, unless_zero
+from .specifications import resolve, specification
+from .state import State, Tensor, register, unless_zero
 from .validation import boolean, non_negative, one_of, refusal, whole
 
-register = keras.saving.register_keras_serializable(package="moments_dnns")
+# What tells the seed of a layer's bias from that of its kernel.
+BIAS_BITS = 0x2545F491
 
 
 @register
@@ -49,7 +53,8 @@ class Convolution(keras.layers.Layer):
     """Convolve signal and noise with one kernel, drawn afresh at every call.
 
     Formula: `y = omega * x`, `dy = omega * dx`, with `omega` i.i.d. N(0, gain / fan_in) and
-    `fan_in = kernel_size**2 * input channels`. There is no bias.
+    `fan_in = kernel_size**2 * input channels`. A bias b, one i.i.d. N(0, bias_variance) for each output channel, is
+    added to the signal.
 
     Args:
         num_channels: Number of output channels.
@@ -61,11 +66,16 @@ class Convolution(keras.layers.Layer):
         weights: `"explicit"` draws the kernel. `"gram"` draws the outputs of a fully connected layer from their law
             given its inputs, which is the same law at a cost that grows with the width instead of its square.
             `"auto"` takes the faster one.
+        kernel_initializer: `"gaussian"`, with the variance that `gain` says; or a name or an instance of
+            `keras.initializers.Initializer`, which has a gain of its own and draws afresh from the seed, not from its
+            own.
+        bias_variance: Variance of the biases.
 
     Call arguments:
         state: The state.
         seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
         kernel: Tensor of shape (kernel_size, kernel_size, input channels, num_channels), instead of a seed.
+        bias: Tensor of shape (num_channels,), beside a kernel; by default there is none then.
 
     Example:
 
@@ -74,7 +84,7 @@ class Convolution(keras.layers.Layer):
     >>> tuple(state.noise.shape)
     (2, 2, 2, 8)
 
-    Reference: equations 1 and 3, section 2 of arXiv 1811.03087.
+    Reference: equations 1 and 3, section 2 of arXiv 1811.03087; section 2 of arXiv 1611.01232 for biases.
     """
 
     def __init__(
@@ -85,6 +95,8 @@ class Convolution(keras.layers.Layer):
         boundary: str = "periodic",
         gain: float = 2.0,
         weights: str = "auto",
+        kernel_initializer: Any = "gaussian",
+        bias_variance: float = 0.0,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -95,10 +107,15 @@ class Convolution(keras.layers.Layer):
         self.gain = non_negative("gain", gain)
         # Not self.weights, which is Keras' own name for variables.
         self.sampling = one_of(WEIGHTS)("weights", weights)
+        self.kernel_initializer = specification("kernel_initializer", kernel_initializer)
+        self.gaussian = self.kernel_initializer == "gaussian"
+        self.initializer = None if self.gaussian else resolve("kernel_initializer", self.kernel_initializer)
+        self.bias_variance = non_negative("bias_variance", bias_variance)
         if boundary == "symmetric" and kernel_size % 2 == 0:
             raise ValueError(refusal("the 'symmetric' boundary needs an odd kernel_size.", kernel_size=kernel_size))
+        check_gain(self.kernel_initializer, self.gain, self.sampling)
 
-    def call(self, state: State, seed: Tensor = None, kernel: Tensor = None) -> State:
+    def call(self, state: State, seed: Tensor = None, kernel: Tensor = None, bias: Tensor = None) -> State:
         """Return the convolved state."""
         state = State(*state)
         if (seed is None) == (kernel is None):
@@ -116,7 +133,10 @@ class Convolution(keras.layers.Layer):
         else:
             kernel = self.draw_kernel(seed, state.signal.shape[-1]) if kernel is None else kernel
             signal, noise = self.convolve(state, kernel)
-        return state._replace(signal=signal, noise=noise)
+        state = state._replace(signal=signal, noise=noise)
+        if bias is None and seed is not None and self.bias_variance:
+            bias = self.draw_bias(seed)
+        return state if bias is None else self.add_bias(state, bias)
 
     def samples_outputs(self, shape: tuple[int | None, ...]) -> bool:
         """Tell whether the outputs of a signal of a shape are drawn without a kernel."""
@@ -125,7 +145,7 @@ class Convolution(keras.layers.Layer):
             raise ValueError(
                 refusal("weights='gram' needs a fully connected layer.", kernel_size=self.kernel_size, shape=shape)
             )
-        return fully_connected and uses_gram(self.sampling, shape[0], self.num_channels)
+        return fully_connected and self.gaussian and uses_gram(self.sampling, shape[0], self.num_channels)
 
     def sample_outputs(self, state: State, seed: Tensor) -> list[Tensor]:
         """Return the outputs for a signal and a noise of shape (batch, 1, 1, channels), which share their weights."""
@@ -134,9 +154,24 @@ class Convolution(keras.layers.Layer):
         return ops.split(outputs[:, None, None], 2)
 
     def draw_kernel(self, seed: Tensor, input_channels: int) -> Tensor:
-        """Return the Gaussian kernel of a seed."""
+        """Return the kernel of a seed."""
         shape = (self.kernel_size, self.kernel_size, input_channels, self.num_channels)
+        if self.initializer is not None:
+            return draw(self.initializer, shape, seed)
         return gaussian(shape, seed, self.gain / math.prod(shape[:3]))
+
+    def draw_bias(self, seed: Tensor) -> Tensor:
+        """Return the bias of a seed, which shares no number with the kernel's."""
+        bits = np.array([BIAS_BITS, 0], "int32")
+        return gaussian((self.num_channels,), ops.bitwise_xor(ops.cast(seed, "int32"), bits), self.bias_variance)
+
+    @staticmethod
+    def add_bias(state: State, bias: Tensor) -> State:
+        """Add a bias to the signal, at the larger of their two scales."""
+        log_bias = ops.log(unless_zero(ops.mean(ops.square(bias))))
+        log_signal = ops.maximum(state.log_signal, log_bias)
+        signal = state.signal * ops.exp((state.log_signal - log_signal) / 2) + bias * ops.exp(-log_signal / 2)
+        return state._replace(signal=signal, log_signal=log_signal)
 
     def convolve(self, state: State, kernel: Tensor) -> list[Tensor]:
         """Return signal and noise, convolved with one kernel."""
@@ -165,77 +200,9 @@ class Convolution(keras.layers.Layer):
             "boundary": self.boundary,
             "gain": self.gain,
             "weights": self.sampling,
+            "kernel_initializer": self.kernel_initializer,
+            "bias_variance": self.bias_variance,
         }
-
-
-@register
-class BatchNormalization(keras.layers.Layer):
-    """Normalize the signal channel by channel, with statistics that are constants for the noise.
-
-    Formula: `z = (y - m) / sqrt(v + epsilon)`, `dz = dy / sqrt(v + epsilon)`, with mean m and variance v of the
-    true signal over (batch, height, width). There is no trainable scale or shift. A constant channel at
-    `epsilon=0` has no standard deviation: its signal and its noise become 0.
-
-    Args:
-        epsilon: Constant added to the variance.
-
-    Call arguments:
-        state: The state.
-
-    Example:
-
-    >>> images = np.array([1.0, 3.0], "float32").reshape(2, 1, 1, 1)
-    >>> state = BatchNormalization(epsilon=0.0)(InitialState()(images, images))
-    >>> np.round(np.ravel(state.signal), 5).tolist()
-    [-1.0, 1.0]
-
-    Reference: equations 4 and 5, section 2 of arXiv 1811.03087.
-    """
-
-    def __init__(self, epsilon: float = 1e-3, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.epsilon = non_negative("epsilon", epsilon)
-
-    def call(self, state: State) -> State:
-        """Return the normalized state."""
-        state = State(*state)
-        signal = centred(state.signal)
-        variance = mean_over_points(ops.square(signal))
-        # Epsilon in the units of the rescaled signal; the larger of the two sets the scale, so nothing overflows.
-        log_epsilon = (math.log(self.epsilon) if self.epsilon else -math.inf) - state.log_signal
-        log_scale = ops.maximum(log_epsilon, 0.0)
-        denominator = ops.sqrt(variance * ops.exp(-log_scale) + ops.exp(log_epsilon - log_scale))
-        factor = ops.where(denominator == 0, 0.0, 1 / unless_zero(denominator))
-        return State(signal * factor, state.noise * factor, -log_scale, state.log_noise - state.log_signal - log_scale)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
-        return {**super().get_config(), "epsilon": self.epsilon}
-
-
-@register
-class ReLU(keras.layers.Layer):
-    """Rectify the signal and let the noise through where the signal is positive.
-
-    Formula: `x = max(z, 0)`, `dx = dz where z > 0, else 0`; the derivative at 0 is 0.
-
-    Call arguments:
-        state: The state.
-
-    Example:
-
-    >>> images = np.array([-1.0, 3.0], "float32").reshape(1, 1, 2, 1)
-    >>> np.abs(ReLU()(InitialState()(images, images)).noise).ravel().tolist()
-    [0.0, 1.0]
-
-    Reference: equations 2 and 3, section 2 of arXiv 1811.03087.
-    """
-
-    def call(self, state: State) -> State:
-        """Return the rectified state; the scales stay, because the rectifier is homogeneous."""
-        state = State(*state)
-        signal, noise = ops.jvp(ops.relu, (state.signal,), (state.noise,))
-        return state._replace(signal=signal, noise=noise)
 
 
 @register

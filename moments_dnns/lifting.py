@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from .layers import Rescaling, register
-from .state import State, Tensor
+from .layers import Rescaling
+from .state import State, Tensor, register
 from .validation import one_of, refusal
 
 # Of batch normalization: those of the batch, as at initialisation, or those that training has stored.

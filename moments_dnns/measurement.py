@@ -7,9 +7,8 @@ from typing import Any
 
 from keras import layers, ops
 
-from .layers import register
 from .moments import MOMENTS, Moment
-from .state import State, Tensor, centred, unless_zero
+from .state import State, Tensor, centred, register, unless_zero
 from .validation import one_of
 
 # |x|^p for the powers in use: products cost a fraction of a general power.

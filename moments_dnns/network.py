@@ -2,27 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import attrs
 import keras
+import numpy as np
 from keras import ops
 
+from .activation import Activation
+from .architectures import Step, widths
 from .devices import accelerators, uses_xla
 from .experiment import Experiment
-from .layers import Add, BatchNormalization, Convolution, InitialState, ReLU, Rescaling, register
+from .layers import Add, Convolution, InitialState, Rescaling
 from .measurement import LogMoments
-from .state import State, Tensor
+from .normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    InstanceNormalization,
+    LayerNormalization,
+    RMSNormalization,
+)
+from .resizing import AveragePooling, MaxPooling, TokenMixing
+from .state import State, Tensor, register
 
-# One row per kind of step; each makes the layer of an experiment.
-STEPS: dict[str, Callable[[Experiment], keras.layers.Layer]] = {
-    "conv": lambda experiment: Convolution(
-        experiment.num_channels, experiment.kernel_size, boundary=experiment.boundary, weights=experiment.weights
-    ),
-    "batch_norm": lambda experiment: BatchNormalization(experiment.epsilon),
-    "activation": lambda experiment: ReLU(),
+
+def _weights(experiment: Experiment) -> dict[str, Any]:
+    names = ("gain", "kernel_initializer", "bias_variance")
+    return {name: getattr(experiment, name) for name in names}
+
+
+def _convolution(experiment: Experiment, step: Step, channels: int) -> Convolution:
+    return Convolution(
+        channels,
+        1 if step.name == "dense" else step.kernel_size or experiment.kernel_size,
+        strides=step.strides or 1,
+        boundary=experiment.boundary,
+        weights=experiment.weights,
+        **_weights(experiment),
+    )
+
+
+# One row per kind of step; each makes the layer of an experiment, a step, and its output channels.
+STEPS: dict[str, Callable[[Experiment, Any, int], keras.layers.Layer]] = {
+    "conv": _convolution,
+    "dense": _convolution,
+    "token_mixing": lambda experiment, step, channels: TokenMixing(**_weights(experiment)),
+    "batch_norm": lambda experiment, step, channels: BatchNormalization(experiment.epsilon, experiment.statistics),
+    "layer_norm": lambda experiment, step, channels: LayerNormalization(experiment.epsilon),
+    "group_norm": lambda experiment, step, channels: GroupNormalization(step.groups, experiment.epsilon),
+    "instance_norm": lambda experiment, step, channels: InstanceNormalization(experiment.epsilon),
+    "rms_norm": lambda experiment, step, channels: RMSNormalization(experiment.epsilon),
+    "activation": lambda experiment, step, channels: Activation(experiment.activation),
+    "average_pool": lambda experiment, step, channels: AveragePooling(step.strides),
+    "max_pool": lambda experiment, step, channels: MaxPooling(step.strides),
 }
+DRAWN = (Convolution, TokenMixing)
+
+
+def make(experiment: Experiment, steps: Iterable[Step], base: int) -> list[keras.layers.Layer]:
+    """Return the layers of steps, in a layer of `base` channels."""
+    steps = tuple(steps)
+    channels, layers = widths(steps, base), []
+    for step, inputs, outputs in zip(steps, channels, channels[1:], strict=False):
+        layer = STEPS[step.name](experiment, step, outputs)
+        if isinstance(layer, Convolution) and not layer.gaussian:
+            # What an initializer refuses is refused here, not in the depth of a trace.
+            layer.draw_kernel(np.zeros(2, "int32"), inputs)
+        layers.append(layer)
+    return layers
 
 
 class ExperimentLayer(keras.layers.Layer):
@@ -44,16 +93,26 @@ class ExperimentLayer(keras.layers.Layer):
         return {**super().get_config(), "experiment": attrs.asdict(self.experiment)}
 
 
+def states_after(
+    state: State, layers: Iterable[keras.layers.Layer], weights: Iterator[dict[str, Tensor]]
+) -> Iterator[State]:
+    """Yield the state after every layer, each of which takes the next weights where it draws some."""
+    for layer in layers:
+        state = layer(state, **next(weights)) if isinstance(layer, DRAWN) else layer(state)
+        yield state
+
+
 @register
 class Block(ExperimentLayer):
     """One layer of an architecture, or one residual unit: a state in, the states at all places out.
 
     Args:
         experiment: The description.
+        stage: The stage whose layers it is, from 0.
 
     Call arguments:
         state: The state before the layer.
-        seeds: Integer tensor of shape (convolutions_per_layer, 2): a seed for each kernel.
+        seeds: Integer tensor of shape (kernels_per_layer, 2): a seed for each kernel.
         kernels: A list of kernels instead of seeds.
 
     Returns:
@@ -62,47 +121,89 @@ class Block(ExperimentLayer):
     Reference: equations 1 to 7 of arXiv 1811.03087.
     """
 
-    def __init__(self, experiment: Experiment | dict[str, Any], **kwargs: Any):
+    def __init__(self, experiment: Experiment | dict[str, Any], stage: int = 0, **kwargs: Any):
         super().__init__(experiment, **kwargs)
-        repeats = self.experiment.row.num_repeats(self.experiment.res_depth)
-        self.steps = [[STEPS[step](self.experiment) for step in self.experiment.row.steps] for _ in range(repeats)]
+        row, self.stage = self.experiment.row, stage
+        base = row.channels(self.experiment.num_channels)[stage]
+        self.steps = [make(self.experiment, row.steps, base) for _ in range(row.num_repeats(self.experiment.res_depth))]
         # Only where it is called: Keras on JAX runs a model twice as long as one of its layers is not built.
-        self.add = Add() if self.experiment.row.residual else None
+        self.add = Add() if row.residual else None
+        self.after = make(self.experiment, row.after, base)
         # A normalized signal grows with depth no faster than a power.
-        self.rescaling = Rescaling(rescale_signal="batch_norm" not in self.experiment.row.steps)
+        self.rescaling = Rescaling(rescale_signal=not row.normalized)
 
     def call(self, state: State, seeds: Tensor = None, kernels: Sequence[Tensor] | None = None) -> list[State]:
         """Return the states at all places."""
-        weights = (
+        weights = iter(
             [{"kernel": kernel} for kernel in kernels]
             if kernels is not None
-            else [{"seed": seeds[i]} for i in range(self.experiment.convolutions_per_layer)]
+            else [{"seed": seeds[i]} for i in range(self.experiment.kernels_per_layer)]
         )
-        remaining = iter(weights)
-        start = state = State(*state)
-        states = [start]
-        for repeat in self.steps:
-            for step in repeat:
-                state = step(state, **next(remaining)) if isinstance(step, Convolution) else step(state)
-                states.append(state)
+        start = State(*state)
         # Places lie along the first repeat of the steps.
-        states = states[: len(self.experiment.row.steps) + 1]
+        states = [start, *states_after(start, self.steps[0], weights)]
+        state = states[-1]
+        for repeat in self.steps[1:]:
+            *_, state = states_after(state, repeat, weights)
         if self.add is not None:
-            return [*states, self.rescaling(self.add([state, start]))]
-        return [*states[:-1], self.rescaling(state)]
+            states.append(self.add([self.scaled(state), start]))
+            states += states_after(states[-1], self.after, weights)
+        return [*states[:-1], self.rescaling(states[-1])]
+
+    def scaled(self, branch: State) -> State:
+        """Return the branch of a residual unit as it is added."""
+        scale = self.experiment.row.residual_scale
+        return branch if scale == 1.0 else branch._replace(signal=branch.signal * scale, noise=branch.noise * scale)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs."""
+        return {**super().get_config(), "stage": self.stage}
+
+
+@register
+class Transition(ExperimentLayer):
+    """What lies between two stages, where the shape of the signal may change.
+
+    Args:
+        experiment: The description.
+        stage: The stage before it, from 0.
+
+    Call arguments:
+        state: The state after the last layer of that stage.
+        seeds: Integer tensor of shape (kernels_per_transition, 2): a seed for each kernel.
+
+    Returns:
+        The state before the first layer of the next stage, rescaled.
+    """
+
+    def __init__(self, experiment: Experiment | dict[str, Any], stage: int = 0, **kwargs: Any):
+        super().__init__(experiment, **kwargs)
+        row, self.stage = self.experiment.row, stage
+        self.steps = make(self.experiment, row.transition, row.channels(self.experiment.num_channels)[stage])
+        self.rescaling = Rescaling(rescale_signal=not row.normalized)
+
+    def call(self, state: State, seeds: Tensor = None) -> State:
+        """Return the state before the next stage."""
+        weights = ({"seed": seeds[i]} for i in range(self.experiment.row.kernels_per_transition))
+        *_, state = states_after(State(*state), self.steps, weights)
+        return self.rescaling(state)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs."""
+        return {**super().get_config(), "stage": self.stage}
 
 
 @register
 class Propagation(ExperimentLayer):
-    """All layers of an experiment, as a loop over one block, with moments taken at the measured layers.
+    """All layers of an experiment, with moments taken at the measured layers: for each stage, a loop over one block.
 
     Args:
         experiment: The description.
 
     Call arguments:
         state: The state after the first convolution.
-        seeds: Integer tensor of shape (1 + total_depth * convolutions_per_layer, 2); the first belongs to the
-            first convolution.
+        seeds: Integer tensor of shape (num_seeds(experiment), 2); the first belongs to the first convolution, then
+            come those of the layers, and those of the transitions.
 
     Returns:
         Tensor of shape (num_computations, number of arrays): natural logarithms of the moments of
@@ -113,35 +214,52 @@ class Propagation(ExperimentLayer):
 
     def __init__(self, experiment: Experiment | dict[str, Any], **kwargs: Any):
         super().__init__(experiment, **kwargs)
-        self.block = Block(self.experiment)
+        stages = self.experiment.row.stages
+        self.blocks = [Block(self.experiment, stage) for stage in range(stages)]
+        self.transitions = [Transition(self.experiment, stage) for stage in range(stages - 1)]
         self.measures = [LogMoments(self.experiment.moments_at(place)) for place in self.experiment.row.places]
 
     def call(self, state: State, seeds: Tensor) -> Tensor:
         """Return the table of logarithms."""
+        rows = self.experiment.num_computations // len(self.blocks)
+        table = ops.zeros((self.experiment.num_computations, len(self.experiment.array_names)))
+        carry = (*State(*state), table)
+        for stage, block in enumerate(self.blocks):
+            if stage:
+                own = self.seeds_of_transition(seeds, stage - 1)
+                carry = (*self.transitions[stage - 1](State(*carry[:-1]), seeds=own), carry[-1])
+            carry = ops.fori_loop(stage * rows, (stage + 1) * rows, partial(self.measured_layer, block, seeds), carry)
+        return carry[-1]
+
+    def measured_layer(self, block: Block, seeds: Tensor, row: Tensor, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return the state and the table after the next layer that is measured, counted from 0."""
+        *state, table = carry
         spacing = self.experiment.spacing
 
-        def measured_layer(row: Tensor, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            *state, table = carry
-            state = ops.fori_loop(row * spacing, (row + 1) * spacing - 1, layer, tuple(state))
-            states = self.block(State(*state), seeds=self.seeds_of(seeds, (row + 1) * spacing - 1))
-            moments = ops.concatenate([measure(at) for measure, at in zip(self.measures, states, strict=True)])
-            return *states[-1], ops.slice_update(table, (row, 0), moments[None])
-
         def layer(index: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            return tuple(self.block(State(*state), seeds=self.seeds_of(seeds, index))[-1])
+            return tuple(block(State(*state), seeds=self.seeds_of(seeds, index))[-1])
 
-        table = ops.zeros((self.experiment.num_computations, len(self.experiment.array_names)))
-        return ops.fori_loop(0, self.experiment.num_computations, measured_layer, (*state, table))[-1]
+        state = ops.fori_loop(row * spacing, (row + 1) * spacing - 1, layer, tuple(state))
+        states = block(State(*state), seeds=self.seeds_of(seeds, (row + 1) * spacing - 1))
+        moments = ops.concatenate([measure(at) for measure, at in zip(self.measures, states, strict=True)])
+        return *states[-1], ops.slice_update(table, (row, 0), moments[None])
 
     def seeds_of(self, seeds: Tensor, index: Tensor) -> Tensor:
         """Return the seeds of the kernels of a layer, counted from 0."""
-        per_layer = self.experiment.convolutions_per_layer
+        per_layer = self.experiment.kernels_per_layer
         return ops.slice(seeds, (1 + index * per_layer, 0), (per_layer, 2))
+
+    def seeds_of_transition(self, seeds: Tensor, stage: int) -> Tensor:
+        """Return the seeds of the kernels after a stage, which come after those of all layers."""
+        count = self.experiment.row.kernels_per_transition
+        first = 1 + self.experiment.total_depth * self.experiment.kernels_per_layer + stage * count
+        return seeds[first : first + count]
 
 
 def num_seeds(experiment: Experiment) -> int:
     """Return how many kernels, and thus seeds, a realization needs."""
-    return 1 + experiment.total_depth * experiment.convolutions_per_layer
+    of_transitions = (experiment.row.stages - 1) * experiment.row.kernels_per_transition
+    return 1 + experiment.total_depth * experiment.kernels_per_layer + of_transitions
 
 
 def build_network(experiment: Experiment, image_shape: tuple[int, ...]) -> keras.Model:
@@ -180,7 +298,7 @@ def build_network(experiment: Experiment, image_shape: tuple[int, ...]) -> keras
         name="first_convolution",
     )
     state = Rescaling()(first(InitialState()(images, noise), seed=seeds[0]))
-    network = keras.Model([images, noise, seeds], Propagation(experiment)(state, seeds), name=experiment.architecture)
+    network = keras.Model([images, noise, seeds], Propagation(experiment)(state, seeds), name=experiment.name)
     network.compile(jit_compile=uses_xla())
     return network
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -45,7 +46,7 @@ class Shown(NamedTuple):
 
     Args:
         label: Its name in the legend; None where it is alone.
-        data: Logarithms of arrays, `depth` and perhaps `res_depth`, as `figures.read` returns them.
+        data: Logarithms of arrays, `depth` and perhaps `res_depth`, as `reading.read` returns them.
     """
 
     label: str | None
@@ -117,7 +118,11 @@ def _drawn(panel: Panel, experiments: Sequence[Shown]) -> Iterator[Drawn]:
     alone = experiments[0].label is None
     for i, shown in enumerate(experiments):
         for j, curve in enumerate(panel.curves):
-            look = looks(len(panel.curves))[j] if alone else {**looks(len(experiments))[i], "linestyle": DASHES[j]}
+            look = (
+                looks(len(panel.curves))[j]
+                if alone
+                else {**looks(len(experiments))[i], "linestyle": DASHES[j % len(DASHES)]}
+            )
             yield Drawn(shown, curve, log_band(curve.logs(shown.data)), look)
 
 
@@ -135,7 +140,7 @@ def _draw_curves(axes: Axes, panel: Panel, experiments: Sequence[Shown]) -> list
     if experiments[0].label and len(panel.curves) > 1:
         handles += [
             Line2D([], [], color="0.2", linestyle=dash, label=f"${curve.label}$")
-            for curve, dash in zip(panel.curves, DASHES, strict=False)
+            for curve, dash in zip(panel.curves, cycle(DASHES), strict=False)
         ]
     if panel.power_law:
         for drawn in every[:: len(panel.curves)]:

@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 
 from .canvas import PaperFigure, check, save, styled
 from .diagnosis import diagnose
-from .figures import FIGURES, Drawing, read
+from .figures import FIGURES, Drawing, drawing_of
+from .labelled import Moments
 from .panels import DASHES, Shown, draw
+from .reading import read
 from .summaries import parameters, summary_drawing
 from .validation import one_of, refusal, text
 
@@ -141,10 +143,48 @@ def plot_summary(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool
     return figure
 
 
+def plot_architecture(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool = False) -> Figure:
+    """Draw an experiment of any architecture over depth.
+
+    Panels: (a) growth of the sensitivity in each step and in the whole layer, (b) chi after the layer, (c) effective
+    ranks after the last activation, (d) mu4_signal and nu1_abs_signal after the last normalization (see
+    `figures.drawing_of`). Curves are means over realizations, bands hold the 16th to 84th percentile.
+
+    Args, returns and raises: as `plot_vanilla_histo`; `moments` are `Moments`, which know their architecture, or a
+    mapping from labels to `Moments` of one architecture.
+
+    Example:
+
+    >>> from moments_dnns import Architecture, Experiment
+    >>> experiment = Experiment(Architecture(["layer_norm", "conv", "activation"]), 2, 1, 4, 2, 1, num_computations=2)
+    >>> moments = Moments({name: np.ones((1, 2)) for name in experiment.array_names}, experiment)
+    >>> len(plot_architecture(moments).axes)
+    4
+
+    Reference: sections 3 to 6 of arXiv 1811.03087.
+    """
+    check(path, use_tex)
+    every = (
+        [moments] if isinstance(moments, Moments) else list(moments.values()) if isinstance(moments, Mapping) else []
+    )
+    if not every or not all(isinstance(each, Moments) for each in every):
+        raise TypeError(
+            refusal("moments must be Moments, or a mapping from labels to Moments.", moments=type(moments).__name__)
+        )
+    rows = {each.experiment.row for each in every}
+    if len(rows) > 1:
+        raise ValueError(refusal("expected experiments of one architecture.", architectures=list(map(str, rows))))
+    ranks = [of for of in ("noise", "signal") if all(each.experiment.takes_ranks(of) for each in every)]
+    return _plot("architecture", drawing_of(rows.pop(), ranks), moments, path, use_tex)
+
+
 def plot_figure(type_plot: str, moments: Mapping[str, Any], *, path: Path = None, use_tex: bool = False) -> Figure:
     """Draw the figure of that name in `FIGURES`; the functions above say what it shows and takes."""
     check(path, use_tex)
-    drawing = FIGURES[one_of(FIGURES)("type_plot", type_plot)]
+    return _plot(type_plot, FIGURES[one_of(FIGURES)("type_plot", type_plot)], moments, path, use_tex)
+
+
+def _plot(type_plot: str, drawing: Drawing, moments: Mapping[str, Any], path: Path, use_tex: bool) -> Figure:
     several = isinstance(moments, Mapping) and bool(moments) and all(isinstance(x, Mapping) for x in moments.values())
     if several and len(moments) > len(DASHES) and drawing.panels[0].kind == "histogram":
         raise ValueError(refusal(f"expected at most {len(DASHES)} experiments in histograms.", moments=list(moments)))

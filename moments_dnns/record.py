@@ -16,9 +16,19 @@ from .characterization import Characterization
 from .experiment import Experiment
 from .moments import MOMENTS, STORED_AS, split_name
 
-SCHEMA = 3  # of experiment.json
+SCHEMA = 4  # of experiment.json
 # What an experiment had, before there was a parameter for it, by the schema that lacks it.
-EARLIER: dict[int, dict[str, Any]] = {1: {"weights": "explicit"}, 2: {"precision": "float32"}}
+EARLIER: dict[int, dict[str, Any]] = {
+    1: {"weights": "explicit"},
+    2: {"precision": "float32"},
+    3: {
+        "activation": "relu",
+        "gain": 2.0,
+        "kernel_initializer": "gaussian",
+        "bias_variance": 0.0,
+        "statistics": "constant",
+    },
+}
 DESCRIBED = ("depth", "res_depth", "layer")  # arrays that follow from descriptions
 LONGEST_DEPTH = 2**31  # more than any network has; a larger one in a file would exhaust the memory
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from .figures import FIGURES
+from .experiment import Experiment
+from .figures import FIGURES, OF_ARCHITECTURE, drawing_of
 from .folders import experiment_folder, folders_with, locked, npy_folder
 from .generations import RECORD_FILE, is_own, num_bytes, publish, read_experiment, remove, writing
 from .labelled import Moments
@@ -113,7 +114,8 @@ def prune_experiment(type_plot: str, name: str) -> int:
     """Keep only the arrays that a figure draws, chi as its logarithm. A pruned experiment cannot be continued.
 
     Args:
-        type_plot: The figure: `"vanilla_histo"`, `"vanilla"`, `"bn_ff"` or `"bn_res"`.
+        type_plot: The figure: `"vanilla_histo"`, `"vanilla"`, `"bn_ff"` or `"bn_res"`, or `"architecture"`: what
+            `plot_architecture` draws of the experiment.
         name: The experiment.
 
     Returns:
@@ -135,11 +137,11 @@ def prune_experiment(type_plot: str, name: str) -> int:
     >>> list(load_experiment("demo"))
     ['log_chi_loc1', 'log_chi_loc3', 'reff_signal_loc3', 'depth']
     """
-    needs = FIGURES[one_of(FIGURES)("type_plot", type_plot)].needs
-    kept = list(dict.fromkeys(stored_name(array) for array in needs))
+    one_of((*FIGURES, OF_ARCHITECTURE))("type_plot", type_plot)
     _existing(name)
     with writing(name) as folder:
         moments = load_experiment(name)
+        kept = list(dict.fromkeys(stored_name(array) for array in _needs(type_plot, moments.experiment)))
         missing = [array for array in kept if array not in moments]
         if missing:
             raise ValueError(
@@ -156,6 +158,12 @@ def prune_experiment(type_plot: str, name: str) -> int:
         )
         publish(folder, _record(pruned), pruned.arrays)
         return before - num_bytes(folder)
+
+
+def _needs(type_plot: str, experiment: Experiment) -> tuple[str, ...]:
+    if type_plot in FIGURES:
+        return FIGURES[type_plot].needs
+    return drawing_of(experiment.row, [of for of in ("noise", "signal") if experiment.takes_ranks(of)]).needs
 
 
 def merge_experiments(names: Sequence[str], name_merged: str) -> Moments:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from .architectures import Architecture
 from .convergence import Convergence, Row
 from .data import dataset_label, load_images
 from .execution import submit_all, worker_pool
@@ -22,6 +23,7 @@ from .memory import Memory
 from .realizations import Chunk, describe_device, run_chunk, stream_chunks
 from .record import indices
 from .results import Moments
+from .specifications import is_local, specification
 from .store import check_writable, open_store
 from .validation import boolean, non_negative, refusal, whole
 
@@ -46,7 +48,7 @@ RUN_OPTIONS = {
 
 
 def run_experiment(
-    architecture: str,
+    architecture: str | Architecture,
     total_depth: int,
     kernel_size: int,
     num_channels: int,
@@ -64,6 +66,11 @@ def run_experiment(
     compute_reff_noise: bool = True,
     weights: str = "auto",
     precision: str = "float32",
+    activation: str | Callable[..., Any] = "relu",
+    gain: float = 2.0,
+    kernel_initializer: Any = "gaussian",
+    bias_variance: float = 0.0,
+    statistics: str = "constant",
     verbose: bool = True,
     overwrite: bool = False,
     workers: int = 1,
@@ -74,8 +81,8 @@ def run_experiment(
     """Propagate signal and noise through random networks and return their moments.
 
     Args:
-        architecture: `"vanilla"`, `"bn_ff"` or `"bn_res"`.
-        total_depth: Number of layers; of residual units for `"bn_res"`.
+        architecture: `"vanilla"`, `"bn_ff"` or `"bn_res"`, or an `Architecture` of your own.
+        total_depth: Number of layers; of residual units for a residual architecture.
         kernel_size: Side of the square kernels, in pixels; 1 makes the network fully connected.
         num_channels: Width of every layer, in channels.
         batch_size: Images per realization, at most as many as the dataset has.
@@ -87,8 +94,8 @@ def run_experiment(
             mirror image, odd kernels only) or `"zero_padding"`.
         dataset: `"cifar10"`, `"mnist"`, `"photo"` (needs no download), an array of images of shape (number, height,
             width, channels) or (number, height, width), or a path to such an array in `.npy` or `.npz`.
-        epsilon: Constant added to the variances in batch normalization.
-        res_depth: Convolutions per residual unit.
+        epsilon: Constant added to the variances in normalizations.
+        res_depth: How often a residual unit goes through its steps: for `"bn_res"`, its convolutions.
         num_computations: Number of depths at which moments are taken; divides `total_depth`.
         seed: The only source of randomness. Realization k has the same numbers whatever `num_realizations`.
         compute_reff_signal: Whether to take effective ranks of the signal.
@@ -97,6 +104,15 @@ def run_experiment(
             which is the same law and faster for wide layers; `"auto"` takes the faster one.
         precision: `"float32"` keeps all digits in products of matrices and convolutions; `"tf32"` lets NVIDIA's tensor
             cores round their factors to 10 bits, which is several times faster and changes nothing elsewhere.
+        activation: Name of a Keras activation, a `keras.layers` activation layer, or a function of one tensor on
+            `keras.ops`; workers can only import functions that are written in a module.
+        gain: Variance of the weights times fan_in, sigma_w**2; 2 is He's. The first convolution, which brings the
+            images to `num_channels`, keeps 1.
+        kernel_initializer: `"gaussian"`; or a name or an instance of a `keras.initializers.Initializer`, which has a
+            gain of its own and is drawn afresh from the seed of the realization. The first convolution stays Gaussian.
+        bias_variance: Variance of the biases, sigma_b**2, of all but the first convolution.
+        statistics: What those of batch normalization are for the noise: `"constant"`, as in the paper, or
+            `"differentiated"`, the exact derivative.
         verbose: Whether to show a progress bar.
         overwrite: Whether another experiment of that name is replaced, once the first realizations are saved.
         workers: Number of processes on this machine; 1 computes in this one.
@@ -144,9 +160,18 @@ def run_experiment(
         compute_reff_noise=compute_reff_noise,
         weights=weights,
         precision=precision,
+        activation=specification("activation", activation),
+        gain=gain,
+        kernel_initializer=specification("kernel_initializer", kernel_initializer),
+        bias_variance=bias_variance,
+        statistics=statistics,
     )
     convergence = Convergence(non_negative("tolerance", tolerance), whole(1)("chunk_size", chunk_size))
     workers = whole(1)("workers", workers)
+    if workers > 1 and is_local(experiment.activation):
+        raise ValueError(
+            refusal("workers need an activation that they can import from a module.", activation=activation)
+        )
     if executor is not None and (workers > 1 or not isinstance(executor, Executor)):
         raise ValueError(
             refusal(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import keras
 from keras import ops
 
 from .devices import accelerators, uses_xla
 
 Tensor = Any
+
+register = keras.saving.register_keras_serializable(package="moments_dnns")
 
 
 class State(NamedTuple):

@@ -23,7 +23,7 @@ SYMBOLS = {
     "mu2_noise": r"\mu_2(\mathrm{d}\mathbf{x}^l)",
     "chi": r"\chi^l",
 }
-PLACES = tuple(f"loc{i}" for i in range(1, 10))
+PLACES = tuple(f"loc{i}" for i in range(1, 100))
 
 LINE = 90  # characters
 NOTHING = np.empty(0)  # stands for arrays of which only the names matter
@@ -78,5 +78,5 @@ def parameters(moments: Mapping[str, Any]) -> str:
     if experiment is None:
         rows, columns = next(np.shape(array) for array in moments.values() if np.ndim(array) == 2)
         return f"{rows} realizations at {columns} depths"
-    fields = attrs.asdict(experiment) | {"num_realizations": moments.num_realizations}  # type: ignore[attr-defined]
+    fields = attrs.asdict(experiment, recurse=False) | {"num_realizations": moments.num_realizations}  # type: ignore[attr-defined]
     return textwrap.fill(", ".join(f"{name}={value}" for name, value in fields.items()), LINE)

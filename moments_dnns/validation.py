@@ -51,6 +51,14 @@ def non_negative(name: str, value: Any) -> float:
     return float(number)
 
 
+def positive(name: str, value: Any) -> float:
+    """Accept finite real numbers above 0, NumPy's too; refuse booleans and strings."""
+    number = non_negative(name, value)
+    if not number:
+        raise ValueError(refusal(f"{name} must be above 0.", **{name: value}))
+    return number
+
+
 def one_of(known: Iterable[str]) -> Check:
     """Accept the known names only."""
     names = tuple(known)

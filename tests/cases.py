@@ -112,9 +112,7 @@ def draw_state(experiment, seed=0):
 def draw_kernels(experiment, seed=0):
     """Kernels for one layer between layers of equal width."""
     channels, side = experiment.num_channels, experiment.kernel_size
-    kernels = np.random.default_rng(seed).normal(
-        size=(experiment.convolutions_per_layer, side, side, channels, channels)
-    )
+    kernels = np.random.default_rng(seed).normal(size=(experiment.kernels_per_layer, side, side, channels, channels))
     return list((kernels * np.sqrt(2 / (side**2 * channels))).astype("float32"))
 
 

@@ -123,3 +123,113 @@ def layer_moments(architecture, states):
         for name, value in moments(state).items()
         if not name.startswith("reff") or place == AFTER_RELU[architecture]
     }
+
+
+# --- any architecture ----------------------------------------------------------------------------------------------
+
+
+def tangent(function, signal, noise, step=1e-5):
+    """The derivative along the noise by central differences: errors of 1e-9 for smooth functions of order 1."""
+    size = np.abs(noise).max()
+    if not size:
+        return np.zeros_like(function(signal))
+    h = step * np.abs(signal).max() / size
+    return (function(signal + h * noise) - function(signal - h * noise)) / (2 * h)
+
+
+def with_tangent(function):
+    def step(state, *arguments):
+        signal, noise = (np.asarray(x, np.float64) for x in state)
+        return function(signal, *arguments), tangent(lambda x: function(x, *arguments), signal, noise)
+
+    return step
+
+
+def normalized(x, epsilon, axes, centred=True):
+    if centred:
+        x = x - x.mean(axis=axes, keepdims=True)
+    variance = (x**2).mean(axis=axes, keepdims=True)
+    constant = variance + epsilon == 0
+    return np.where(constant, 0, x / np.sqrt(np.where(constant, 1, variance + epsilon)))
+
+
+def grouped(x, epsilon, groups):
+    *shape, channels = x.shape
+    return normalized(x.reshape(*shape, groups, channels // groups), epsilon, (1, 2, 4)).reshape(x.shape)
+
+
+def squares(x, side):
+    """The points of every square, on the last axis."""
+    rows, columns = x.shape[1] // side, x.shape[2] // side
+    return np.stack(
+        [x[:, i : rows * side : side, j : columns * side : side] for i in range(side) for j in range(side)], axis=-1
+    )
+
+
+def mixed(x, kernel, bias=0.0):
+    tokens = x.reshape(x.shape[0], -1, x.shape[-1])
+    mixture = np.einsum("bqc,qp->bpc", tokens, np.asarray(kernel, np.float64)[0, 0])
+    return (mixture + np.reshape(bias, (-1, 1))).reshape(x.shape)
+
+
+NORMALIZATIONS = {
+    "layer_norm": with_tangent(lambda x, epsilon: normalized(x, epsilon, (3,))),
+    "rms_norm": with_tangent(lambda x, epsilon: normalized(x, epsilon, (3,), centred=False)),
+    "instance_norm": with_tangent(lambda x, epsilon: normalized(x, epsilon, (1, 2))),
+    "group_norm": with_tangent(grouped),
+    "differentiated": with_tangent(lambda x, epsilon: normalized(x, epsilon, (0, 1, 2))),
+}
+FUNCTIONS = {
+    "relu": lambda x: np.maximum(x, 0),
+    "leaky_relu": lambda x: np.where(x > 0, x, 0.2 * x),
+    "linear": lambda x: x,
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "softplus": lambda x: np.log1p(np.exp(-np.abs(x))) + np.maximum(x, 0),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    "softmax": lambda x: (
+        np.exp(x - x.max(axis=-1, keepdims=True))
+        / np.exp(x - x.max(axis=-1, keepdims=True)).sum(axis=-1, keepdims=True)
+    ),
+}
+
+
+def step(step, state, drawn, epsilon, activation, boundary, statistics):
+    """The state after one step of any kind; what it draws, (kernel, bias), is taken from an iterator."""
+    if step.name in ("conv", "dense"):
+        kernel, bias = next(drawn)
+        signal, noise = convolution(state, kernel, boundary, step.strides or 1)
+        return signal + bias, noise
+    if step.name == "token_mixing":
+        kernel, bias = next(drawn)
+        return mixed(state[0], kernel, bias), mixed(state[1], kernel)
+    if step.name == "batch_norm" and statistics == "constant":
+        return batch_norm(state, epsilon)
+    if step.name.endswith("_norm"):
+        name = "differentiated" if step.name == "batch_norm" else step.name
+        return NORMALIZATIONS[name](state, epsilon, *([step.groups] if step.groups else []))
+    if step.name == "activation":
+        return with_tangent(FUNCTIONS[activation])(state)
+    if step.name == "average_pool":
+        return tuple(squares(x, step.strides).mean(axis=-1) for x in state)
+    signal, noise = (squares(x, step.strides) for x in state)
+    chosen = signal.argmax(axis=-1)[..., None]
+    return tuple(np.take_along_axis(x, chosen, axis=-1)[..., 0] for x in (signal, noise))
+
+
+def unit(row, state, drawn, repeats, **options):
+    """The states at all places of one layer of any architecture."""
+    drawn, start, places = iter(drawn), state, [state]
+    for repeat in range(repeats):
+        for each in row.steps:
+            state = step(each, state, drawn, **options)
+            if not repeat:
+                places.append(state)
+    if row.residual:
+        state = add(tuple(row.residual_scale * x for x in state), start)
+        places.append(state)
+        for each in row.after:
+            state = step(each, state, drawn, **options)
+            places.append(state)
+    return places

@@ -28,7 +28,8 @@ from cases import (
     true,
 )
 
-from moments_dnns.layers import Add, Convolution, InitialState, ReLU, Rescaling
+from moments_dnns.activation import Activation
+from moments_dnns.layers import Add, Convolution, InitialState, Rescaling
 from moments_dnns.moments import MOMENTS, split_name
 from moments_dnns.network import Block
 
@@ -69,7 +70,7 @@ def assert_shifted(moments, reference, shift=lambda moment: 0.0, names=None, sla
 
 def places_of_batch_norm(experiment):
     """The places after batch normalization in a layer, as far as the addition of the skip branch."""
-    steps = experiment.row.steps
+    steps = [step.name for step in experiment.row.steps]
     return experiment.row.places[steps.index("batch_norm") + 1 : len(steps) + 1]
 
 
@@ -165,14 +166,14 @@ def test_check_5_euler_identity(architecture, geometry):
 # --- 6: the noise is the tangent -----------------------------------------------------------------------------------
 
 STEPS = {
-    "rectifier": lambda experiment, state, kernel: ReLU()(state),
+    "rectifier": lambda experiment, state, kernel: Activation()(state),
     "convolution": lambda experiment, state, kernel: Convolution(
         WIDTH, experiment.kernel_size, boundary=experiment.boundary
     )(state, kernel=kernel),
     "strided convolution": lambda experiment, state, kernel: Convolution(
         WIDTH, experiment.kernel_size, 2, experiment.boundary
     )(state, kernel=kernel),
-    "addition": lambda experiment, state, kernel: Add()([state, ReLU()(state)]),
+    "addition": lambda experiment, state, kernel: Add()([state, Activation()(state)]),
     "rescaling": lambda experiment, state, kernel: Rescaling()(state),
 }
 
@@ -249,7 +250,7 @@ def test_check_7_added_constants(architecture, geometry):
 def test_check_8_channels_after_batch_norm(architecture, geometry, epsilon):
     experiment = make_experiment(architecture, geometry, epsilon=epsilon)
     states = Block(experiment)(draw_state(experiment), kernels=draw_kernels(experiment))
-    place = experiment.row.steps.index("batch_norm")
+    place = [step.name for step in experiment.row.steps].index("batch_norm")
     (y, dy), (z, dz) = true(states[place]), true(states[place + 1])
     points = (0, 1, 2)
     variance = y.var(axis=points)

@@ -9,7 +9,8 @@ from urllib.parse import unquote
 import attrs
 import pytest
 
-from moments_dnns import ARCHITECTURES, FIGURES, MOMENTS, Experiment, run_experiment
+from moments_dnns import ARCHITECTURES, FIGURES, MOMENTS, Architecture, Experiment, Step, run_experiment
+from moments_dnns.architectures import KINDS
 from moments_dnns.simulation import RUN_OPTIONS
 
 ROOT = Path(__file__).parents[1]
@@ -81,3 +82,20 @@ def test_files_and_targets_that_are_named_exist(document):
 def test_examples_of_the_readme_run(example, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {})
+
+
+@pytest.mark.backend
+def test_the_guide_to_architectures_runs_and_names_all_steps(tmp_path, monkeypatch, capsys):
+    guide = (ROOT / "docs" / "architectures.md").read_text()
+    assert {
+        name for row in re.findall(r"^\| (`.*?) \|", guide, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    } == {*KINDS}
+    for expression in re.findall(r"^\| `(Architecture\(.*?\))` \|", guide, re.MULTILINE):
+        assert isinstance(eval(expression, {"Architecture": Architecture, "Step": Step}), Architecture)
+    monkeypatch.chdir(tmp_path)
+    exec(compile("".join(re.findall("```python\n(.*?)```", guide, re.DOTALL)), "architectures.md", "exec"), {})
+    assert capsys.readouterr().out.splitlines() == [
+        "sigma_w^2 = 1.2: the noise dies",
+        "sigma_w^2 = 2.5: the noise grows",
+    ]
+    assert (tmp_path / "figures" / "my_unit.png").exists()

@@ -8,8 +8,9 @@ import pytest
 from published import MAKERS, arrays
 
 from moments_dnns.experiment import Experiment
-from moments_dnns.figures import FIGURES, read
+from moments_dnns.figures import FIGURES
 from moments_dnns.moments import stored_name
+from moments_dnns.reading import read
 
 # What pruning keeps, as the page of the science says it.
 KEPT = {

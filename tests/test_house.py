@@ -16,39 +16,45 @@ PACKAGE = ROOT / "moments_dnns"
 
 # From the ground up: a module may import from the floors below its own only.
 FLOORS = [
-    {"validation", "architectures", "moments", "analysis", "estimates", "devices", "cli"},
-    {"descriptions", "state", "figures", "published", "data", "files", "folders", "canvas", "ticks"},
-    {"experiment", "characterization", "findings", "profiles"},
-    {"record", "randomness", "boundaries", "panels", "summaries", "diagnosis"},
-    {"plotting", "generations", "layers", "provenance", "labelled"},
-    {"measurement", "results", "convergence", "lifting", "graphs", "feeding", "layer_plots"},
-    {"network", "reinitialization"},
-    {"store", "memory", "realizations", "walking"},
-    {"execution", "models"},
-    {"simulation"},
+    set(names.split())
+    for names in (
+        "analysis cli devices estimates files moments provenance ticks validation",
+        "architectures canvas convergence data descriptions folders graphs published specifications state",
+        ("activation boundaries characterization experiment feeding figures measurement randomness reinitialization"),
+        "initializers normalization panels profiles reading record summaries",
+        "findings generations labelled layers",
+        "diagnosis lifting resizing results store",
+        "memory network plotting walking",
+        "layer_plots realizations",
+        "execution models",
+        "simulation",
+    )
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 # The libraries that take long to import, and where that may happen: at the top of a module, or within a function.
 AT_THE_TOP = {
     "keras": {
-        "devices",
-        "state",
-        "boundaries",
-        "layers",
-        "randomness",
-        "measurement",
-        "network",
-        "lifting",
-        "graphs",
-        "feeding",
-        "reinitialization",
-        "walking",
-        "models",
+        *("devices", "state", "boundaries", "randomness", "initializers", "layers", "activation", "normalization"),
+        *(
+            "resizing",
+            "measurement",
+            "network",
+            "lifting",
+            "graphs",
+            "feeding",
+            "reinitialization",
+            "walking",
+            "models",
+        ),
     },
     "matplotlib": {"plotting", "layer_plots", "canvas", "panels", "ticks"},
 }
-IN_A_FUNCTION = {"keras": {"data", "realizations", "simulation"}, "pandas": {"labelled"}, "xarray": {"labelled"}}
+IN_A_FUNCTION = {
+    "keras": {"data", "realizations", "simulation", "specifications"},
+    "pandas": {"labelled"},
+    "xarray": {"labelled"},
+}
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
 
 

@@ -9,8 +9,10 @@ import pytest
 from cases import assert_close, make_state, true
 from keras import ops
 
+from moments_dnns.activation import Activation
 from moments_dnns.experiment import BOUNDARIES
-from moments_dnns.layers import Add, BatchNormalization, Convolution, InitialState, ReLU, Rescaling
+from moments_dnns.layers import Add, Convolution, InitialState, Rescaling
+from moments_dnns.normalization import BatchNormalization
 
 pytestmark = pytest.mark.backend
 
@@ -186,12 +188,12 @@ def test_refused_epsilons(epsilon, error):
 
 def test_relu():
     state = random_state(log_signal=3.0, log_noise=-4.0)
-    assert_states_close(ReLU()(state), oracle.relu(true(state)), 1e-6, 1e-6)
+    assert_states_close(Activation()(state), oracle.relu(true(state)), 1e-6, 1e-6)
 
 
 def test_relu_has_no_slope_at_zero():
     signal = np.array([-1.0, -0.0, 0.0, 1e-30, 2.0]).reshape(1, 1, 5, 1)
-    state = ReLU()(make_state(signal, np.full_like(signal, 7)))
+    state = Activation()(make_state(signal, np.full_like(signal, 7)))
     np.testing.assert_array_equal(np.ravel(state.signal), np.array([0, 0, 0, 1e-30, 2], "float32"))
     np.testing.assert_array_equal(np.ravel(state.noise), [0, 0, 0, 7, 7])
 

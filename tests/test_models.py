@@ -6,10 +6,12 @@ import oracle
 import pytest
 from keras import ops
 
+from moments_dnns.activation import Activation
 from moments_dnns.experiment import Experiment
-from moments_dnns.layers import Add, BatchNormalization, Convolution, InitialState, ReLU, Rescaling
+from moments_dnns.layers import Add, Convolution, InitialState, Rescaling
 from moments_dnns.measurement import LogMoments
 from moments_dnns.network import Block, Propagation
+from moments_dnns.normalization import BatchNormalization
 
 pytestmark = pytest.mark.backend
 
@@ -32,7 +34,7 @@ LAYERS = {
         InitialState(),
         Convolution(4, 3, 2, "zero_padding", 1.5),
         BatchNormalization(0.25),
-        ReLU(),
+        Activation(),
         Add(),
         Rescaling(),
         LogMoments(["mu4_signal", "log_mu2_noise", "reff_noise"]),
@@ -87,7 +89,7 @@ def test_one_hand_written_model_serves_every_batch_size():
     kernels = [generator.normal(size=shape).astype("float32") for shape in [(3, 3, 5, 7), (2, 2, 7, 7)]]
     start = Convolution(7, 3, strides=2)(InitialState()(images, noise), kernel=kernels[0])
     start = BatchNormalization(0.0)(start)
-    state = Rescaling()(Add()([start, Convolution(7, 2)(ReLU()(start), kernel=kernels[1])]))
+    state = Rescaling()(Add()([start, Convolution(7, 2)(Activation()(start), kernel=kernels[1])]))
     model = keras.Model([images, noise], LogMoments(["mu4_signal", "log_mu2_noise"])(state))
     for batch_size in (2, 9):
         inputs = list(generator.normal(size=(2, batch_size, 6, 6, 5)).astype("float32"))

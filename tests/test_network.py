@@ -65,7 +65,7 @@ def test_one_block_from_a_given_state(architecture, geometry, res_depth, epsilon
     logarithms = block_moments(experiment, states)
     assert_moments_close(experiment.array_names, logarithms, oracle.layer_moments(architecture, expected))
     # The noise may grow exponentially in any network, the signal only where it is not normalized.
-    rescaled = [states[-1].noise] if "batch_norm" in experiment.row.steps else [states[-1].signal, states[-1].noise]
+    rescaled = [states[-1].noise] if experiment.row.normalized else [states[-1].signal, states[-1].noise]
     for x in rescaled:
         assert np.mean(np.square(x)) == pytest.approx(1, rel=1e-5)
 
@@ -96,7 +96,7 @@ def oracle_of_network(experiment, images, noise, seeds):
 
     first = draw(seeds[0], images.shape[-1], 1.0)
     state = oracle.convolution((images, noise), first, experiment.boundary, 1 if experiment.fully_connected else 2)
-    per_layer = experiment.convolutions_per_layer
+    per_layer = experiment.kernels_per_layer
     layers = []
     for index in range(experiment.total_depth):
         own = seeds[1 + index * per_layer :][:per_layer]
@@ -228,7 +228,7 @@ def test_a_batch_of_two_points_normalized_without_epsilon(architecture):
     """Two points of variance 1 are -1 and 1."""
     experiment, *inputs = tiny(architecture, batch_size=2, epsilon=0.0, total_depth=3, num_computations=3)
     moments = realize(experiment, *inputs)
-    after = experiment.row.steps.index("batch_norm") + 2
+    after = [step.name for step in experiment.row.steps].index("batch_norm") + 2
     for moment in ("nu1_abs_signal", "nu2_signal", "mu2_signal", "mu4_signal"):
         np.testing.assert_allclose(moments[f"{moment}_loc{after}"], 0, atol=1e-5)
     assert all(np.isfinite(values).all() for values in moments.values())

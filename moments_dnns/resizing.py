@@ -1,0 +1,152 @@
+"""Layers that look at the points of space: pools, which change their number, and token mixing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from .layers import Convolution
+from .state import State, Tensor, register
+from .validation import refusal, whole
+
+
+class Pooling(keras.layers.Layer):
+    """Make one point of every square of points; what does not fill a square at the border is left out.
+
+    Args:
+        strides: Side of the squares in pixels.
+    """
+
+    def __init__(self, strides: int = 2, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.strides = whole(1)("strides", strides)
+
+    def call(self, state: State) -> State:
+        """Return the state at the new points; the scales stay, because pools are homogeneous."""
+        state = State(*state)
+        signal, noise = ops.jvp(self.pool, (self.squares(state.signal),), (self.squares(state.noise),))
+        return state._replace(signal=signal, noise=noise)
+
+    def squares(self, x: Tensor) -> Tensor:
+        """Return a tensor of shape (batch, height, width, channels, points of a square)."""
+        side, (height, width, channels) = self.strides, x.shape[1:]
+        rows, columns = height // side, width // side
+        if not rows * columns:
+            raise ValueError(refusal(f"strides must be at most the sides {height} and {width}.", strides=side))
+        x = ops.reshape(x[:, : rows * side, : columns * side], (-1, rows, side, columns, side, channels))
+        return ops.reshape(ops.transpose(x, (0, 1, 3, 5, 2, 4)), (-1, rows, columns, channels, side * side))
+
+    def pool(self, squares: Tensor) -> Tensor:
+        """Return a number for every square."""
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs."""
+        return {**super().get_config(), "strides": self.strides}
+
+
+@register
+class AveragePooling(Pooling):
+    """Average squares of points, of signal and noise alike.
+
+    Args:
+        strides: Side of the squares in pixels.
+
+    Call arguments:
+        state: The state.
+
+    Example:
+
+    >>> from moments_dnns.layers import InitialState
+    >>> images = np.array([1.0, 2.0, 3.0, 2.0], "float32").reshape(1, 2, 2, 1)
+    >>> state = AveragePooling(2)(InitialState()(images, images))
+    >>> round(float(ops.max(state.signal) * 3), 4)
+    2.0
+    """
+
+    def pool(self, squares: Tensor) -> Tensor:
+        """Return the average of every square."""
+        return ops.mean(squares, axis=-1)
+
+
+@register
+class MaxPooling(Pooling):
+    """Take the largest signal of every square of points, and its noise.
+
+    Where several are largest, the noise is what the backend takes as the derivative there.
+
+    Args:
+        strides: Side of the squares in pixels.
+
+    Call arguments:
+        state: The state.
+
+    Example:
+
+    >>> from moments_dnns.layers import InitialState
+    >>> images = np.array([1.0, 2.0, 3.0, 2.0], "float32").reshape(1, 2, 2, 1)
+    >>> state = MaxPooling(2)(InitialState()(images, -images))
+    >>> float(ops.max(state.signal)), float(ops.max(state.noise))
+    (1.0, -1.0)
+    """
+
+    def pool(self, squares: Tensor) -> Tensor:
+        """Return the largest number of every square."""
+        return ops.max(squares, axis=-1)
+
+
+@register
+class TokenMixing(keras.layers.Layer):
+    """Mix the points of space by one matrix, shared by all channels and drawn afresh at every call.
+
+    Formula: `y[p] = sum over points q of x[q] omega[q, p]`, with `omega` i.i.d. N(0, gain / points); a bias for each
+    point.
+
+    Args:
+        gain, kernel_initializer, bias_variance: As those of `Convolution`.
+
+    Call arguments:
+        state: The state.
+        seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
+        kernel: Tensor of shape (1, 1, points, points), instead of a seed.
+
+    Example:
+
+    >>> from moments_dnns.layers import InitialState
+    >>> images = np.ones((2, 4, 4, 3), "float32")
+    >>> tuple(TokenMixing()(InitialState()(images, images), seed=np.array([1, 2])).signal.shape)
+    (2, 4, 4, 3)
+
+    Reference: equation 1 of arXiv 2105.01601.
+    """
+
+    def __init__(
+        self, gain: float = 2.0, kernel_initializer: Any = "gaussian", bias_variance: float = 0.0, **kwargs: Any
+    ):
+        super().__init__(**kwargs)
+        # One that mixes a single point refuses what the others would refuse.
+        mixing = Convolution(1, 1, gain=gain, kernel_initializer=kernel_initializer, bias_variance=bias_variance)
+        self.options = {name: getattr(mixing, name) for name in ("gain", "kernel_initializer", "bias_variance")}
+
+    def call(self, state: State, seed: Tensor = None, kernel: Tensor = None) -> State:
+        """Return the mixed state."""
+        state = State(*state)
+        height, width, channels = state.signal.shape[1:]
+        points = height * width
+        signal, noise = (
+            ops.reshape(ops.transpose(x, (0, 3, 1, 2)), (-1, channels, 1, points)) for x in (state.signal, state.noise)
+        )
+        # Points take the place of channels, and channels that of points.
+        mixing = Convolution(points, 1, weights="explicit", **self.options)
+        state = mixing.call(state._replace(signal=signal, noise=noise), seed=seed, kernel=kernel)
+        signal, noise = (
+            ops.transpose(ops.reshape(x, (-1, channels, height, width)), (0, 2, 3, 1))
+            for x in (state.signal, state.noise)
+        )
+        return state._replace(signal=signal, noise=noise)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs."""
+        return {**super().get_config(), **self.options}
