@@ -14,6 +14,7 @@ from functools import partial
 
 from moments_dnns.cli import Parser, run
 from moments_dnns.figures import FIGURES, OF_ARCHITECTURE
+from moments_dnns.layer_plots import plot_layers
 from moments_dnns.plotting import (
     plot_architecture,
     plot_bn_ff,
@@ -26,13 +27,15 @@ from moments_dnns.plotting import (
 from moments_dnns.results import load_experiment
 
 SUMMARY = "summary"
-OTHERS = {OF_ARCHITECTURE: plot_architecture, SUMMARY: plot_summary}  # beside the names of figures
+LAYERS = "layers"
+OTHERS = {OF_ARCHITECTURE: plot_architecture, LAYERS: plot_layers, SUMMARY: plot_summary}  # beside the names of figures
 
 __all__ = [
     "main",
     "plot_architecture",
     "plot_bn_ff",
     "plot_bn_res",
+    "plot_layers",
     "plot_summary",
     "plot_vanilla",
     "plot_vanilla_histo",
@@ -52,7 +55,7 @@ def parser() -> Parser:
         choices=(*FIGURES, *OTHERS),
         type=lambda word: word.replace("-", "_"),
         help=f"the figure: {', '.join(FIGURES)} (2, 3, 4, 5 of the paper), {OF_ARCHITECTURE}: that of any "
-        f"architecture, or {SUMMARY}: everything of one experiment",
+        f"architecture, {LAYERS}: that of a characterized model, or {SUMMARY}: everything of one experiment",
     )
     parser.add_argument("names", metavar="name", nargs="+", help="the experiments: their folders below npy/")
     parser.add_argument(

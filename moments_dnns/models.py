@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -22,7 +21,7 @@ from .realizations import WEIGHTS_CHILD, describe_device, problems
 from .reinitialization import Fresh
 from .results import Moments
 from .store import check_writable, open_store
-from .validation import boolean, text
+from .validation import boolean, text, warn
 from .walking import walker
 
 
@@ -124,7 +123,7 @@ def _realize(
     logarithms = np.asarray(walk(fed.noise_of(seed), *fed.arrays))[None]
     arrays = from_logarithms(MOMENTS, logarithms)
     for problem in problems(description, [index], arrays, logarithms):
-        warnings.warn(problem, RuntimeWarning, stacklevel=4)
+        warn(problem, RuntimeWarning)
     return arrays
 
 

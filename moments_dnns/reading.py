@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from .figures import FIGURES, Drawing
 from .moments import derive, stored_name
-from .validation import one_of, refusal, whole
+from .validation import one_of, refusal, warn, whole
 
 
 def read(type_plot: str, moments: Mapping[str, Any], drawing: Drawing | None = None) -> dict[str, Any]:
@@ -127,6 +126,4 @@ def _leave_out(type_plot: str, data: dict[str, Any]) -> None:
                 f"between depths {depth[0]:g} and {depth[-1]:g})"
             )
     if said:
-        warnings.warn(
-            f"{type_plot} leaves out what is zero, infinite or not a number: {', '.join(sorted(said))}.", stacklevel=5
-        )
+        warn(f"{type_plot} leaves out what is zero, infinite or not a number: {', '.join(sorted(said))}.")

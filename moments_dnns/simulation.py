@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -25,7 +24,7 @@ from .record import indices
 from .results import Moments
 from .specifications import is_local, specification
 from .store import check_writable, open_store
-from .validation import boolean, non_negative, refusal, whole
+from .validation import boolean, non_negative, refusal, warn, whole
 
 Chunks = Generator[Chunk | None]
 
@@ -247,7 +246,7 @@ def _run(
             for chunk in computed:
                 if chunk:
                     for problem in chunk.problems:
-                        warnings.warn(problem, RuntimeWarning, stacklevel=3)
+                        warn(problem, RuntimeWarning)
                     most_constant = max(most_constant, chunk.num_constant_channels)
                     store.note(num_constant_channels=most_constant)
                     counted = convergence.take(_rows(chunk.realizations, chunk.arrays))

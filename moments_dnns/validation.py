@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import numbers
 import operator
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -95,3 +97,11 @@ def boolean(name: str, value: Any) -> bool:
 def is_boolean(value: Any) -> bool:
     """Tell whether a value is True or False, of Python's or of NumPy's."""
     return isinstance(value, bool | np.bool_)
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn the caller of this library: the warning points at the line outside of it."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

@@ -20,7 +20,7 @@ FLOORS = [
     for names in (
         "analysis cli devices estimates files moments provenance ticks validation",
         "architectures canvas convergence data descriptions folders graphs published specifications state",
-        ("activation boundaries characterization experiment feeding figures measurement randomness reinitialization"),
+        "activation boundaries characterization experiment feeding figures measurement randomness reinitialization",
         "initializers normalization panels profiles reading record summaries",
         "findings generations labelled layers",
         "diagnosis lifting resizing results store",
@@ -36,17 +36,8 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 AT_THE_TOP = {
     "keras": {
         *("devices", "state", "boundaries", "randomness", "initializers", "layers", "activation", "normalization"),
-        *(
-            "resizing",
-            "measurement",
-            "network",
-            "lifting",
-            "graphs",
-            "feeding",
-            "reinitialization",
-            "walking",
-            "models",
-        ),
+        *("resizing", "measurement", "network", "lifting", "graphs", "feeding", "reinitialization", "walking"),
+        *("models",),
     },
     "matplotlib": {"plotting", "layer_plots", "canvas", "panels", "ticks"},
 }

@@ -18,6 +18,7 @@ from synthetic import complete, describe
 import plots
 from moments_dnns import canvas, plotting
 from moments_dnns.figures import FIGURES
+from moments_dnns.layer_plots import plot_layers
 from moments_dnns.panels import LOOKS, looks
 from moments_dnns.plotting import plot_figure
 from moments_dnns.ticks import LogTicks
@@ -596,8 +597,10 @@ def test_help_explains_every_parameter(capsys):
 
 def test_door_gives_the_functions():
     assert [getattr(plots, name) for name in plots.__all__ if name != "main"] == [
+        plotting.plot_architecture,
         plotting.plot_bn_ff,
         plotting.plot_bn_res,
+        plot_layers,
         plotting.plot_summary,
         plotting.plot_vanilla,
         plotting.plot_vanilla_histo,
