@@ -583,6 +583,7 @@ def test_help_explains_every_parameter(capsys):
     for words in (
         "type_plot",
         *FIGURES,
+        "architecture",
         "summary",
         "name",
         "--path",
@@ -596,6 +597,7 @@ def test_help_explains_every_parameter(capsys):
 
 def test_door_gives_the_functions():
     assert [getattr(plots, name) for name in plots.__all__ if name != "main"] == [
+        plotting.plot_architecture,
         plotting.plot_bn_ff,
         plotting.plot_bn_res,
         plotting.plot_summary,

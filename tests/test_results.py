@@ -726,7 +726,18 @@ def test_any_header_may_be_there(npy_folder, old, new):
     assert not Path("executed").exists()
 
 
-LATER = {1: {"weights": "explicit", "precision": "float32"}, 2: {"precision": "float32"}}
+IN_4 = {
+    "activation": "relu",
+    "gain": 2.0,
+    "kernel_initializer": "gaussian",
+    "bias_variance": 0.0,
+    "statistics": "constant",
+}
+LATER = {
+    1: {"weights": "explicit", "precision": "float32", **IN_4},
+    2: {"precision": "float32", **IN_4},
+    3: IN_4,
+}
 
 
 @pytest.mark.parametrize("schema", LATER)
@@ -734,7 +745,7 @@ def test_folders_of_earlier_schemas_still_load(schema, npy_folder):
     save_experiment(complete(describe()), "older")
     path = npy_folder / "older" / "experiment.json"
     content = json.loads(path.read_text())
-    assert content.pop("schema") == 3
+    assert content.pop("schema") == 4
     for name in LATER[schema]:
         del content["experiment"][name]
     path.write_text(json.dumps({**content, "schema": schema}))
