@@ -244,7 +244,7 @@ class Experiment:
 
     def differences(self, other: Experiment) -> dict[str, tuple[Any, Any]]:
         """Return the parameters in which two descriptions differ, the number of realizations left aside."""
-        mine, theirs = attrs.asdict(self), attrs.asdict(other)
+        mine, theirs = (attrs.asdict(each, recurse=False) for each in (self, other))
         return {
             name: (mine[name], theirs[name])
             for name in mine

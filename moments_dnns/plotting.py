@@ -182,7 +182,7 @@ def plot_figure(
     path: Path = None,
     use_tex: bool = False,
 ) -> Figure:
-    """Draw the figure of that name in `FIGURES`, or another drawing; the functions above say what it shows and takes."""
+    """Draw the figure of that name in `FIGURES`, or another drawing; the functions above say what it takes."""
     check(path, use_tex)
     drawing = drawing or FIGURES[one_of(FIGURES)("type_plot", type_plot)]
     several = isinstance(moments, Mapping) and bool(moments) and all(isinstance(x, Mapping) for x in moments.values())
