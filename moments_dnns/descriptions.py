@@ -72,7 +72,7 @@ class Description:
 
     def differences(self, other: Description) -> dict[str, tuple[Any, Any]]:
         """Return the parameters in which two descriptions differ, the number of realizations left aside."""
-        mine, theirs = attrs.asdict(self), attrs.asdict(other)  # type: ignore[arg-type]
+        mine, theirs = (attrs.asdict(each, recurse=False) for each in (self, other))  # type: ignore[arg-type]
         return {
             name: (mine.get(name), theirs.get(name))
             for name in dict.fromkeys((*mine, *theirs))

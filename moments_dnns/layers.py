@@ -168,7 +168,7 @@ class Convolution(keras.layers.Layer):
     @staticmethod
     def add_bias(state: State, bias: Tensor) -> State:
         """Add a bias to the signal, at the larger of their two scales."""
-        log_bias = ops.log(unless_zero(ops.mean(ops.square(bias))))
+        log_bias = 2 * ops.log(unless_zero(ops.max(ops.abs(bias))))
         log_signal = ops.maximum(state.log_signal, log_bias)
         signal = state.signal * ops.exp((state.log_signal - log_signal) / 2) + bias * ops.exp(-log_signal / 2)
         return state._replace(signal=signal, log_signal=log_signal)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from .canvas import PaperFigure, check, save, styled
 from .diagnosis import diagnose
-from .figures import FIGURES, Drawing, drawing_of
+from .figures import FIGURES, OF_ARCHITECTURE, Drawing, drawing_of
 from .labelled import Moments
 from .panels import DASHES, Shown, draw
 from .reading import read
@@ -163,10 +163,7 @@ def plot_architecture(moments: Mapping[str, Any], *, path: Path = None, use_tex:
 
     Reference: sections 3 to 6 of arXiv 1811.03087.
     """
-    check(path, use_tex)
-    every = (
-        [moments] if isinstance(moments, Moments) else list(moments.values()) if isinstance(moments, Mapping) else []
-    )
+    every = moments.values() if isinstance(moments, Mapping) and not isinstance(moments, Moments) else [moments]
     if not every or not all(isinstance(each, Moments) for each in every):
         raise TypeError(
             refusal("moments must be Moments, or a mapping from labels to Moments.", moments=type(moments).__name__)
@@ -175,16 +172,20 @@ def plot_architecture(moments: Mapping[str, Any], *, path: Path = None, use_tex:
     if len(rows) > 1:
         raise ValueError(refusal("expected experiments of one architecture.", architectures=list(map(str, rows))))
     ranks = [of for of in ("noise", "signal") if all(each.experiment.takes_ranks(of) for each in every)]
-    return _plot("architecture", drawing_of(rows.pop(), ranks), moments, path, use_tex)
+    return plot_figure(OF_ARCHITECTURE, moments, drawing_of(rows.pop(), ranks), path=path, use_tex=use_tex)
 
 
-def plot_figure(type_plot: str, moments: Mapping[str, Any], *, path: Path = None, use_tex: bool = False) -> Figure:
-    """Draw the figure of that name in `FIGURES`; the functions above say what it shows and takes."""
+def plot_figure(
+    type_plot: str,
+    moments: Mapping[str, Any],
+    drawing: Drawing | None = None,
+    *,
+    path: Path = None,
+    use_tex: bool = False,
+) -> Figure:
+    """Draw the figure of that name in `FIGURES`, or another drawing; the functions above say what it takes."""
     check(path, use_tex)
-    return _plot(type_plot, FIGURES[one_of(FIGURES)("type_plot", type_plot)], moments, path, use_tex)
-
-
-def _plot(type_plot: str, drawing: Drawing, moments: Mapping[str, Any], path: Path, use_tex: bool) -> Figure:
+    drawing = drawing or FIGURES[one_of(FIGURES)("type_plot", type_plot)]
     several = isinstance(moments, Mapping) and bool(moments) and all(isinstance(x, Mapping) for x in moments.values())
     if several and len(moments) > len(DASHES) and drawing.panels[0].kind == "histogram":
         raise ValueError(refusal(f"expected at most {len(DASHES)} experiments in histograms.", moments=list(moments)))

@@ -36,7 +36,6 @@ def test_the_critical_line_is_that_of_the_paper():
     assert np.sqrt(critical_gain()) == pytest.approx(1.33, abs=0.02)
 
 
-@pytest.mark.backend
 @pytest.mark.parametrize("ratio", [0.7, 1.4])
 def test_noise_dies_below_the_critical_line_and_grows_above_it(ratio):
     """Over the last 15 of 30 layers and 4 realizations, the standard error of the growth per layer is 0.004.

@@ -64,7 +64,7 @@ def expected(name, state, epsilon):
 @each_normalization
 @pytest.mark.parametrize(
     ("epsilon", "log_signal"),
-    [(1e-3, 0.0), (0.0, 0.0), (0.0, 30.0), (1e-3, -12.0), (10.0, 3.0), (1e-3, 200.0), (1e-3, -200.0), (1e30, 0.0)],
+    [(1e-3, 0.0), (0.0, 30.0), (10.0, 3.0), (1e-3, 200.0), (1e-3, -200.0), (1e30, 0.0)],
 )
 def test_signal_and_noise(name, epsilon, log_signal):
     """Finite differences are good to 1e-8; at logarithms of 200, float32 keeps them to 1.5e-5."""

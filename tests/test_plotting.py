@@ -584,6 +584,7 @@ def test_help_explains_every_parameter(capsys):
     for words in (
         "type_plot",
         *FIGURES,
+        "architecture",
         "summary",
         "name",
         "--path",

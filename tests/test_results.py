@@ -726,7 +726,7 @@ def test_any_header_may_be_there(npy_folder, old, new):
     assert not Path("executed").exists()
 
 
-OF_SCHEMA_4 = {
+IN_4 = {
     "activation": "relu",
     "gain": 2.0,
     "kernel_initializer": "gaussian",
@@ -734,9 +734,9 @@ OF_SCHEMA_4 = {
     "statistics": "constant",
 }
 LATER = {
-    1: {"weights": "explicit", "precision": "float32", **OF_SCHEMA_4},
-    2: {"precision": "float32", **OF_SCHEMA_4},
-    3: OF_SCHEMA_4,
+    1: {"weights": "explicit", "precision": "float32", **IN_4},
+    2: {"precision": "float32", **IN_4},
+    3: IN_4,
 }
 
 
