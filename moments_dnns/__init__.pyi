@@ -17,6 +17,7 @@ from .results import (
 )
 from .simulation import run_experiment
 from .state import State
+from .theory import infinite_width
 
 __all__ = [
     "ARCHITECTURES",
@@ -36,6 +37,7 @@ __all__ = [
     "build_network",
     "delete_experiment",
     "effective_rank",
+    "infinite_width",
     "list_experiments",
     "load_experiment",
     "merge_experiments",

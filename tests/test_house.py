@@ -16,10 +16,10 @@ PACKAGE = ROOT / "moments_dnns"
 
 # From the ground up: a module may import from the floors below its own only.
 FLOORS = [
-    {"validation", "architectures", "moments", "analysis", "devices", "cli"},
-    {"state", "experiment", "figures", "published", "data", "files", "folders", "canvas", "ticks"},
-    {"record", "randomness", "boundaries", "panels", "summaries"},
-    {"plotting", "generations", "layers", "provenance", "labelled"},
+    {"validation", "architectures", "moments", "analysis", "devices", "cli", "pixels"},
+    {"state", "experiment", "figures", "published", "data", "files", "folders", "canvas", "ticks", "kernels"},
+    {"record", "randomness", "boundaries", "panels", "summaries", "normalized"},
+    {"plotting", "generations", "layers", "provenance", "labelled", "theory"},
     {"measurement", "results", "convergence"},
     {"network"},
     {"store", "memory", "realizations"},
