@@ -30,7 +30,7 @@ class Grams(NamedTuple):
 
     def scaled(self, signal: float, noise: float) -> Grams:
         """Return the moments of a signal and a noise whose squares are multiplied by two factors."""
-        return Grams(self.signal * signal, self.noise * noise, self.cross * np.sqrt(signal * noise))
+        return Grams(self.signal * signal, self.noise * noise, self.cross * (np.sqrt(signal) * np.sqrt(noise)))
 
     def plus(self, other: Grams) -> Grams:
         """Return the moments of a sum with a state whose weights are independent of this one's."""

@@ -26,6 +26,7 @@ from .validation import refusal
 SPACING = 0.3
 LEFT, RIGHT = -4.6, 170.0
 NEGLIGIBLE = 1e-17
+ROUND_OFF = 4e-15
 ENTRIES_AT_ONCE = 2**17
 
 
@@ -68,7 +69,8 @@ def normalized(grams: Grams, epsilon: float) -> Normalized:
     grams, epsilon = grams.scaled(1 / scale, 1 / scale), epsilon / scale
     points = len(grams.signal)
     values, vectors = eigh(centred(grams.signal))
-    kept = values > values[-1] * points * np.finfo(float).eps
+    # What rounding makes of eigenvalues that are 0, the mean's above all, would give the signal more directions.
+    kept = values > ROUND_OFF * points * np.diag(grams.signal).max()
     values, vectors = values[kept], vectors[:, kept]
     if epsilon == 0 and len(values) < 3:
         raise ValueError(

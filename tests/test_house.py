@@ -29,6 +29,8 @@ FLOORS = [
         "ticks",
         "kernels",
         "exponents",
+        "narrow",
+        "closed_forms",
     },
     {"record", "randomness", "boundaries", "panels", "summaries", "normalized"},
     {"plotting", "generations", "layers", "provenance", "labelled", "theory"},

@@ -24,8 +24,8 @@ def reads(side, kernel_size, boundary):
 
 
 def convolution(rng, state, channels, kernel_size, boundary, side):
-    signal, noise = state
-    points, pixels = len(signal), side**2
+    points, input_channels = state[0].shape
+    pixels = side**2
     stacked = np.concatenate(state)
     covariance = np.zeros((2 * points, 2 * points))
     for seen in reads(side, kernel_size, boundary):
@@ -35,7 +35,7 @@ def convolution(rng, state, channels, kernel_size, boundary, side):
             if read is not None:
                 patch[a] = stacked[a - a % pixels + read]
         covariance += patch @ patch.T
-    values, vectors = np.linalg.eigh(covariance * GAIN / (kernel_size**2 * signal.shape[1]))
+    values, vectors = np.linalg.eigh(covariance * GAIN / (kernel_size**2 * input_channels))
     root = vectors * np.sqrt(np.maximum(values, 0))
     return tuple(np.split(root @ rng.normal(size=(2 * points, channels)), 2))
 
