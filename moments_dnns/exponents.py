@@ -59,7 +59,9 @@ def residual_sensitivity(depth: np.ndarray | int, delta: float, res_depth: int, 
 
     Reference: theorem 4 and equation 7 of arXiv 1811.03087; docs/theory.md.
     """
-    power = non_negative("delta", delta) ** (2 * whole(1)("res_depth", res_depth))
+    layers = whole(1)("res_depth", res_depth)
+    with np.errstate(over="ignore"):
+        power = np.float64(non_negative("delta", delta)) ** (2 * layers)
     units, start = np.asarray(depth, np.float64), non_negative("input_power", input_power)
     if not (units >= 0).all() or start == 0 or not 0 < power < np.inf:
         raise ValueError(

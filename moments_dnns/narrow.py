@@ -100,12 +100,14 @@ def log_norm_density(num_channels: int, num_layers: int, first_convolution: bool
     """
     mean, variance, *_ = log_norm_cumulants(num_channels, num_layers, first_convolution)
     deviation = np.sqrt(variance)
-    # Frequencies until a Gaussian and the slowest of the chi-squared laws have died out; a period as long as tails.
-    period, highest = 120 + 24 * deviation, 40 + 12 / deviation
+    kept, shares = _living(num_channels)
+    # Tails decay as exp(x k / 2) with the smallest k to the left, and doubly exponentially to the right; in frequency,
+    # as a Gaussian and then as exp(-pi s / 2), or faster. Higher frequencies make the grid fine enough to draw.
+    period, highest = 120 / kept[0] + 30 * deviation, 40 + 100 / deviation
     size = 2 ** int(np.ceil(np.log2(period * highest / np.pi)))
     frequencies = 2 * np.pi / period * np.arange(size // 2 + 1)
     grid = mean - 2 * period / 3 + period / size * np.arange(size)
-    transform = _characteristic(frequencies, *_living(num_channels), np.log(4 / num_channels)) ** num_layers
+    transform = _characteristic(frequencies, kept, shares, np.log(4 / num_channels)) ** num_layers
     if first_convolution:
         transform *= _characteristic(frequencies, np.array([num_channels]), np.ones(1), np.log(2 / num_channels))
     density = np.fft.irfft(np.conj(transform * np.exp(-1j * frequencies * grid[0])), size) * (size / period)
