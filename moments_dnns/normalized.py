@@ -83,9 +83,10 @@ def normalized(grams: Grams, epsilon: float) -> Normalized:
         )
     weights, nodes = quadrature(2 * values / points, epsilon)
     variances = (1 / (1 / values + 2 * nodes[:, None] / points)) @ np.square(vectors).T
-    total = Grams(*(np.zeros_like(grams.signal) for _ in grams))
+    total, noise = Grams(*(np.zeros_like(grams.signal) for _ in grams)), 0.0
     for weight, tilted in _tilted(grams, values, vectors, weights, nodes):
         after = rectified(tilted)
+        noise += float(weight @ np.einsum("taa->t", tilted.noise)) / points
         total = total.plus(Grams(*(np.tensordot(weight, each, 1) for each in after)))
     # Means over points of the expectations, by powers of the denominator; Gamma(1/2) = sqrt(pi), Gamma(2) = 1.
     nu2 = float(weights @ variances.mean(axis=1))
@@ -94,8 +95,7 @@ def normalized(grams: Grams, epsilon: float) -> Normalized:
         "nu2_signal": nu2,
         "mu2_signal": nu2,
         "mu4_signal": float(weights * nodes @ (3 * np.square(variances)).mean(axis=1)),
-        # Signs of signal and noise change together without a change in law: the ReLU lets one half pass.
-        "mu2_noise": 2 * mean_diagonal(total.noise),
+        "mu2_noise": noise,
     }
     return Normalized(moments, total)
 

@@ -169,10 +169,15 @@ def _normalized(place: Place, network: Network) -> Place:
 
 
 def _rectified(place: Place, network: Network) -> Place:
-    # Both laws are even: what does not change with the sign is halved.
-    halved = {name: place.moments[name] / 2 for name in ("nu1_abs_signal", "nu2_signal", "mu2_noise")}
     grams = kernels.rectified(place.grams) if place.law == "gaussian" else place.grams
-    return Place("rectified", {**halved, "mu2_signal": mean_diagonal(centred(grams.signal))}, grams)
+    moments = {
+        # Both laws are even: what does not change with the sign is halved.
+        "nu1_abs_signal": place.moments["nu1_abs_signal"] / 2,
+        "nu2_signal": place.moments["nu2_signal"] / 2,
+        "mu2_signal": mean_diagonal(centred(grams.signal)),
+        "mu2_noise": mean_diagonal(grams.noise),
+    }
+    return Place("rectified", moments, grams)
 
 
 # (law before, step) -> the place after it.

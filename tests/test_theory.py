@@ -1,6 +1,9 @@
 """Infinitely wide networks: closed forms, identities, and one layer against brute force."""
 
+import importlib
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,6 +94,18 @@ def test_chunks_of_nodes_change_nothing(monkeypatch):
     found = normalized.normalized(grams, 0.1)
     for one, other in zip(found.rectified, expected.rectified, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-13)
+
+
+def test_noise_where_there_is_no_signal_passes_all_but_the_activation():
+    gram = np.array([[1.0, -1.0, 0.0], [-1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    theory = infinite_width("vanilla", gram, 1)
+    assert theory["mu2_noise_loc2"][0] == pytest.approx(2)
+    assert theory["mu2_noise_loc3"][0] == pytest.approx(2 / 3)
+    # Q = 2 g^2 / 3 with a normal g: E 1 / (Q + 1 / 3) = 3 E 1 / (2 g^2 + 1).
+    found = normalized.normalized(Grams(gram, np.eye(3), 0 * gram), 1 / 3)
+    expected = quad(lambda g: 3 / (2 * g**2 + 1) * np.exp(-(g**2) / 2) / np.sqrt(2 * np.pi), -40, 40, points=[0])[0]
+    assert found.moments["mu2_noise"] == pytest.approx(expected, rel=1e-9)
+    np.testing.assert_allclose(np.diag(found.rectified.noise), np.array([0.5, 0.5, 0]) * expected, rtol=1e-9)
 
 
 def test_noise_that_is_the_centred_signal_stays_it():
@@ -285,6 +300,22 @@ REFUSED = [
 def test_bad_arguments_are_refused(changes, error, message):
     with pytest.raises(error, match=f"(?s){message}.*Received: "):
         infinite_width(**{"architecture": "bn_ff", "gram": np.eye(4), "total_depth": 2, **changes})
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "theory.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`([a-z_]+\.[a-z_]+)`", PAGE.partition("```")[0]))))
+def test_functions_that_the_page_names_are_there(name):
+    module, _, function = name.partition(".")
+    assert callable(getattr(importlib.import_module(f"moments_dnns.{module}"), function))
+
+
+def test_the_example_of_the_page_runs():
+    (example,) = re.findall("```python\n(.*?)```", PAGE, re.DOTALL)
+    scope = {}
+    exec(compile(example, "theory.md", "exec"), scope)
+    assert scope["theory"]["chi_loc4"].shape == (4, 10)
 
 
 def test_few_images_need_epsilon():
