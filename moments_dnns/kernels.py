@@ -6,11 +6,16 @@ In a layer of infinite width the channels are independent draws of one random ve
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .pixels import NOTHING
+from .validation import refusal
+
+# Gram matrices of more points take minutes and gigabytes for every layer.
+MOST_POINTS = 4096
+ROUND_OFF = 1e-8
 
 
 class Grams(NamedTuple):
@@ -158,3 +163,60 @@ def rectified(grams: Grams) -> Grams:
     noise += np.divide(pairs, 2 * np.pi * sine, out=np.zeros_like(pairs), where=sine > 0)
     rise = own[..., None, :] * scale[..., :, None] * sine / (2 * np.pi)
     return Grams(signal, noise, grams.cross * mask + rise)
+
+
+def checked_grams(gram: Any, noise_gram: Any, cross_gram: Any, pixels: int) -> Grams:
+    """Return second moments that somebody gives, as float64.
+
+    Args:
+        gram: E x_a x_b, of shape (M, M).
+        noise_gram: E dx_a dx_b; None for independent unit noise.
+        cross_gram: E x_a dx_b; None for zero.
+        pixels: Points to an image.
+
+    Raises:
+        ValueError: If they are no second moments of a signal and a noise over whole images, or the points are too many,
+            or do not differ.
+
+    Example:
+
+    >>> float(checked_grams(np.eye(4), None, None, 2).noise[0, 0])
+    1.0
+    """
+    signal = np.asarray(gram, np.float64)
+    points = len(signal) if signal.ndim == 2 else 0
+    if signal.shape != (points, points) or not 2 <= points <= MOST_POINTS or points % pixels:
+        raise ValueError(
+            refusal(
+                f"gram must be a square matrix of 2 to {MOST_POINTS} points, spatial_size**2 of them to an image. "
+                "Larger ones take a smaller batch.",
+                shape=signal.shape,
+                pixels=pixels,
+            )
+        )
+    noise = np.eye(points) if noise_gram is None else np.asarray(noise_gram, np.float64)
+    cross = np.zeros_like(signal) if cross_gram is None else np.asarray(cross_gram, np.float64)
+    if not noise.shape == cross.shape == signal.shape:
+        raise ValueError(
+            refusal("Gram matrices must have one shape.", gram=signal.shape, noise=noise.shape, cross=cross.shape)
+        )
+    joint = np.block([[signal, cross], [cross.T, noise]]) if cross.any() else signal
+    for name, each in {"gram": signal, "noise_gram": noise, "joint Gram matrix": joint}.items():
+        _check_covariance(name, each)
+    if np.trace(centred(signal)) <= ROUND_OFF**2 * np.trace(signal):
+        raise ValueError(refusal("the points of gram must differ.", variance=float(np.trace(centred(signal)))))
+    return Grams(signal, noise, cross)
+
+
+def _check_covariance(name: str, gram: np.ndarray) -> None:
+    """Refuse what is no matrix of second moments."""
+    fine = bool(np.isfinite(gram).all()) and bool(np.allclose(gram, gram.T, atol=ROUND_OFF * np.abs(gram).max()))
+    smallest = float(np.linalg.eigvalsh(gram)[0]) if fine else np.nan
+    if not smallest >= -ROUND_OFF * np.trace(gram) or not np.trace(gram) > 0:
+        raise ValueError(
+            refusal(
+                f"{name} must be finite, symmetric, without negative eigenvalues, and not zero.",
+                smallest_eigenvalue=smallest,
+                trace=float(np.trace(gram)),
+            )
+        )

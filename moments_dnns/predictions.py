@@ -8,9 +8,9 @@ import numpy as np
 
 from .data import Images, draw_batch
 from .experiment import Experiment
-from .kernels import Grams
+from .kernels import MOST_POINTS, Grams
 from .pixels import NOTHING, read_pixels
-from .theory import MOST_POINTS, Prediction, infinite_width
+from .theory import Prediction, infinite_width
 from .validation import refusal, whole
 
 

@@ -8,22 +8,18 @@ is a row of `TRANSITIONS`; architectures whose steps are all there need no code 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from . import kernels
 from .architectures import ARCHITECTURES, Architecture
 from .experiment import BOUNDARIES
-from .kernels import Grams, centred, mean_diagonal
+from .kernels import Grams, centred, checked_grams, mean_diagonal
 from .moments import MOMENTS, derive
 from .normalized import normalized
 from .pixels import read_pixels
 from .validation import non_negative, one_of, refusal, whole
-
-# Gram matrices of more points take minutes and gigabytes for every layer.
-MOST_POINTS = 4096
-ROUND_OFF = 1e-8
 
 
 class Prediction(dict[str, np.ndarray]):
@@ -114,7 +110,7 @@ def infinite_width(
             )
         )
     network = Network(read_pixels(side, side, kernel_size, boundary), non_negative("epsilon", epsilon))
-    layers = _layers(row, repeats, _checked(gram, noise_gram, cross_gram, side**2), network)
+    layers = _layers(row, repeats, checked_grams(gram, noise_gram, cross_gram, side**2), network)
     tables = [next(layers) for _ in range(depth)]
     # Every layer but the first begins after a ReLU: what is exact in the first one only is left out.
     names = [name for name in tables[0] if all(name in table for table in tables)]
@@ -225,44 +221,3 @@ def _in_true_units(place: Place, log_signal: float, log_noise: float, *, ranks: 
         table["reff_signal"] = kernels.effective_rank(place.grams.signal)
         table["reff_noise"] = kernels.effective_rank(place.grams.noise)
     return table
-
-
-def _checked(gram: Any, noise_gram: Any, cross_gram: Any, pixels: int) -> Grams:
-    """Return the Gram matrices at the input as float64, or refuse them."""
-    signal = np.asarray(gram, np.float64)
-    points = len(signal) if signal.ndim == 2 else 0
-    if signal.shape != (points, points) or not 2 <= points <= MOST_POINTS or points % pixels:
-        raise ValueError(
-            refusal(
-                f"gram must be a square matrix of 2 to {MOST_POINTS} points, spatial_size**2 of them to an image. "
-                "Larger ones take a smaller batch.",
-                shape=signal.shape,
-                pixels=pixels,
-            )
-        )
-    noise = np.eye(points) if noise_gram is None else np.asarray(noise_gram, np.float64)
-    cross = np.zeros_like(signal) if cross_gram is None else np.asarray(cross_gram, np.float64)
-    if not noise.shape == cross.shape == signal.shape:
-        raise ValueError(
-            refusal("Gram matrices must have one shape.", gram=signal.shape, noise=noise.shape, cross=cross.shape)
-        )
-    joint = np.block([[signal, cross], [cross.T, noise]]) if cross.any() else signal
-    for name, each in {"gram": signal, "noise_gram": noise, "joint Gram matrix": joint}.items():
-        _check_covariance(name, each)
-    if np.trace(centred(signal)) <= ROUND_OFF**2 * np.trace(signal):
-        raise ValueError(refusal("the points of gram must differ.", variance=float(np.trace(centred(signal)))))
-    return Grams(signal, noise, cross)
-
-
-def _check_covariance(name: str, gram: np.ndarray) -> None:
-    """Refuse what is no matrix of second moments."""
-    fine = bool(np.isfinite(gram).all()) and bool(np.allclose(gram, gram.T, atol=ROUND_OFF * np.abs(gram).max()))
-    smallest = float(np.linalg.eigvalsh(gram)[0]) if fine else np.nan
-    if not smallest >= -ROUND_OFF * np.trace(gram) or not np.trace(gram) > 0:
-        raise ValueError(
-            refusal(
-                f"{name} must be finite, symmetric, without negative eigenvalues, and not zero.",
-                smallest_eigenvalue=smallest,
-                trace=float(np.trace(gram)),
-            )
-        )

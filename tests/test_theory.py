@@ -11,9 +11,8 @@ import wide
 from scipy.integrate import quad
 
 from moments_dnns import ARCHITECTURES, closed_forms, infinite_width, normalized
-from moments_dnns.kernels import Grams, centred, effective_rank, rectified
+from moments_dnns.kernels import MOST_POINTS, Grams, centred, effective_rank, rectified
 from moments_dnns.moments import split_name
-from moments_dnns.theory import MOST_POINTS
 
 BATCHES = (4, 5, 8, 64)
 

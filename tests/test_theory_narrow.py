@@ -86,7 +86,7 @@ def test_layers_are_independent():
 
 @pytest.mark.backend
 def test_the_library_has_the_law_where_all_images_point_one_way():
-    channels, layers, number = 16, 20, 250
+    channels, layers, number = 16, 20, 150
     experiment = Experiment(
         "vanilla", layers, 1, channels, 2, number, num_computations=1, weights="explicit", compute_reff_noise=False
     )

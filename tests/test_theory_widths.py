@@ -9,8 +9,9 @@ from oracle import convolve
 from moments_dnns import ARCHITECTURES, closed_forms, infinite_width
 from moments_dnns.data import load_images
 from moments_dnns.experiment import Experiment
+from moments_dnns.kernels import MOST_POINTS
 from moments_dnns.predictions import first_grams, predict, predict_experiment
-from moments_dnns.theory import MOST_POINTS, Prediction
+from moments_dnns.theory import Prediction
 
 BATCH, DEPTH, EPSILON = 12, 6, 1e-3
 REALIZATIONS = {64: 400, 512: 60, 4096: 24}
@@ -54,7 +55,7 @@ def test_the_error_falls_as_one_over_the_width(architecture):
         assert abs(bias - expected) < 4 * np.hypot(error, uncertain) + 0.3 * abs(expected), name
 
 
-IMAGES = np.random.default_rng(0).normal(size=(40, 6, 6, 3)).cumsum(axis=1)
+IMAGES = np.random.default_rng(0).normal(size=(40, 5, 5, 3)).cumsum(axis=1)
 
 
 @pytest.mark.backend
@@ -62,13 +63,14 @@ IMAGES = np.random.default_rng(0).normal(size=(40, 6, 6, 3)).cumsum(axis=1)
 def test_the_library_has_the_moments_of_the_theory(architecture):
     from moments_dnns.realizations import Simulator
 
-    images, number = load_images(IMAGES), 16
-    experiment = Experiment(architecture, 5, 1, 2048, 8, number, dataset=images.label, num_computations=5)
+    images, number = load_images(IMAGES), 12
+    experiment = Experiment(architecture, 4, 1, 1024, 8, number, dataset=images.label, num_computations=4)
     theory = predict_experiment(experiment, images, range(number))
     simulation = assert_agree(Simulator(experiment, images), theory)
     place = ARCHITECTURES[architecture].activated_places[0]
     for name in (f"reff_signal_{place}", f"reff_noise_{place}"):
-        np.testing.assert_allclose(simulation[name].mean(axis=0), theory[name].mean(axis=0), rtol=0.15)
+        # Sampling spreads equal eigenvalues by a factor of (1 + sqrt(M / N))^2, 1.18 here, and more over layers.
+        np.testing.assert_allclose(simulation[name].mean(axis=0), theory[name].mean(axis=0), rtol=0.25)
 
 
 def assert_agree(simulator, theory):
@@ -79,7 +81,7 @@ def assert_agree(simulator, theory):
         if not name.startswith(("log_mu2", "reff")):
             logs = simulation[name] - theory[name] if "log" in name else np.log(simulation[name] / theory[name])
             error = logs.std(axis=0, ddof=1) / np.sqrt(number)
-            # 5 standard errors from 16 realizations, the bias of 20 / N that the NumPy networks show, and float32.
+            # 5 standard errors from 12 realizations, the bias of 20 / N that the NumPy networks show, and float32.
             bias = 20 / simulator.experiment.num_channels
             assert (np.abs(logs.mean(axis=0)) < 5 * error + bias + 1e-5).all(), name
     return simulation
@@ -90,9 +92,9 @@ def assert_agree(simulator, theory):
 def test_the_library_has_the_moments_of_convolutions(kernel_size, boundary):
     from moments_dnns.realizations import Simulator
 
-    images, number = load_images(IMAGES), 16
+    images, number = load_images(IMAGES), 12
     experiment = Experiment(
-        "bn_ff", 2, kernel_size, 512, 4, number, boundary=boundary, dataset=images.label, num_computations=2
+        "bn_ff", 2, kernel_size, 256, 4, number, boundary=boundary, dataset=images.label, num_computations=2
     )
     assert_agree(Simulator(experiment, images), predict_experiment(experiment, images, range(number)))
 
