@@ -114,13 +114,13 @@ def predict(experiment: Experiment, signal: np.ndarray, noise: np.ndarray) -> Pr
     return Prediction({name: array[experiment.depth - 1] for name, array in theory.items()})
 
 
-def predict_experiment(experiment: Experiment, images: Images, realizations: Sequence[int] = range(8)) -> Prediction:
+def predict_experiment(experiment: Experiment, images: Images, realizations: Sequence[int] | None = None) -> Prediction:
     """Return the moments of infinitely wide networks for the batches that some realizations of an experiment draw.
 
     Args:
         experiment: The description.
         images: Its images, from `data.load_images`.
-        realizations: The indices of the realizations.
+        realizations: The indices of the realizations; the first 8 of the experiment if they are not given.
 
     Returns:
         Arrays of shape (len(realizations), num_computations), by the names of `theory.infinite_width`.
@@ -132,11 +132,13 @@ def predict_experiment(experiment: Experiment, images: Images, realizations: Seq
 
     >>> from moments_dnns.data import load_images
     >>> experiment = Experiment("vanilla", 4, 1, 512, 8, 100, dataset="photo", num_computations=2)
-    >>> predict_experiment(experiment, load_images("photo"), [0, 1])["reff_signal_loc3"].shape
+    >>> predict_experiment(experiment, load_images("photo"), [0, 99])["reff_signal_loc3"].shape
     (2, 2)
 
     Reference: section 6 of arXiv 1811.03087.
     """
+    if realizations is None:
+        realizations = range(min(8, experiment.num_realizations))
     indices = [whole(0)("realizations", index) for index in realizations]
     if not indices:
         raise ValueError(refusal("expected at least one realization.", realizations=realizations))

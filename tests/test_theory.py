@@ -196,6 +196,23 @@ def test_a_thousand_layers_stay_in_range():
     assert all(np.isfinite(theory[name]).all() for name in theory)
 
 
+@pytest.mark.parametrize("epsilon", [None, 0.0, 0.4], ids=["no batch norm", "0", "0.4"])
+def test_second_moments_are_those_of_brute_force(epsilon):
+    grams, found = Grams(*wide.draw_grams(5)), []
+    expected = rectified(grams) if epsilon is None else normalized.normalized(grams, epsilon).rectified
+    for repeat in range(16):
+        state = wide.draw_start(np.random.default_rng((3, repeat)), *grams, 50_000)
+        x, dx = wide.relu(state if epsilon is None else wide.batch_norm(state, epsilon))
+        found.append(np.array([x @ x.T, dx @ dx.T, x @ dx.T]) / 50_000)
+    error = np.std(found, axis=0, ddof=1) / 4
+    scores = (np.mean(found, axis=0) - np.array(expected)) / error
+    # 65 different entries, with errors from 16 repeats.
+    assert np.abs(scores).max() < 5.5
+    assert 0.6 < scores.std() < 1.5
+    asymmetry = np.abs(expected.cross - expected.cross.T) / error[2]
+    assert asymmetry.max() > 20  # a transposed matrix would be noticed
+
+
 REPEATS, CHANNELS = 12, 16_000
 
 
@@ -206,11 +223,15 @@ def test_one_layer_is_that_of_brute_force(architecture, epsilon, correlated):
     assert_brute_force(architecture, wide.draw_grams(6, correlated=correlated), epsilon=epsilon)
 
 
-@pytest.mark.parametrize("geometry", GEOMETRIES[1:], ids=str)
-def test_one_convolution_is_that_of_brute_force(geometry):
+@pytest.mark.parametrize(
+    ("architecture", "geometry"),
+    [*(("bn_ff", geometry) for geometry in GEOMETRIES[1:]), ("vanilla", GEOMETRIES[3]), ("bn_res", GEOMETRIES[3])],
+    ids=str,
+)
+def test_one_convolution_is_that_of_brute_force(architecture, geometry):
     kernel_size, boundary, side = geometry
     grams = wide.draw_grams(2 * side**2, seed=1)
-    assert_brute_force("bn_ff", grams, kernel_size=kernel_size, boundary=boundary, side=side)
+    assert_brute_force(architecture, grams, kernel_size=kernel_size, boundary=boundary, side=side)
 
 
 def assert_brute_force(architecture, grams, epsilon=0.0, **geometry):

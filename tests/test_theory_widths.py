@@ -6,7 +6,7 @@ import pytest
 import wide
 from oracle import convolve
 
-from moments_dnns import ARCHITECTURES, closed_forms, infinite_width
+from moments_dnns import ARCHITECTURES, closed_forms, infinite_width, residual_sensitivity
 from moments_dnns.data import load_images
 from moments_dnns.experiment import Experiment
 from moments_dnns.kernels import MOST_POINTS
@@ -112,6 +112,21 @@ def test_published_numbers_are_within_the_correction_of_their_width():
     assert published == pytest.approx(float(theory["chi_loc4"][-1] / theory["chi_loc3"][-1]), rel=0.015)
 
 
+def test_published_growths_obey_the_relation():
+    # Figure 4, l = 2, 10, 20, 50, 100, 200: nu1(|z|) and delta_phi chi. The relation is a lower bound but for rounding.
+    nu1 = np.array([0.780, 0.775, 0.760, 0.562, 0.328, 0.262])
+    growth = np.array([1.199, 1.196, 1.186, 1.092, 1.028, 1.019])
+    relation = closed_forms.activation_growth(nu1)
+    np.testing.assert_allclose(relation, growth, rtol=3e-3)
+    assert (relation < growth + 1e-3).all()
+
+
+def test_published_sensitivities_of_residual_networks_follow_the_closed_form():
+    # Figure 5: chi at 50 and 500 units, and the mean growth in a layer of a branch.
+    early, late = residual_sensitivity(np.array([50, 500]), 1.2035, 2)
+    assert late / early == pytest.approx(33.32 / 9.705, rel=0.04)
+
+
 def one_hot_outputs(images, kernel_size, boundary, strides):
     """Return what every single entry of the first kernel makes of images, of shape (entries, points)."""
     channels = images.shape[-1]
@@ -147,6 +162,9 @@ def test_predictions_are_those_of_the_measured_layers():
         np.testing.assert_array_equal(some[name][0], every[name][0, [1, 3, 5]])
         assert some[name].shape == (2, 3)
     assert not np.array_equal(some["chi_loc5"][0], some["chi_loc5"][1])
+    for number, expected in ((3, 3), (20, 8)):
+        first = predict_experiment(attrs.evolve(experiment, num_realizations=number), images)
+        assert len(first["chi_loc5"]) == expected
 
 
 def test_predictions_refuse_what_they_cannot_do():
