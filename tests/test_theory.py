@@ -149,6 +149,23 @@ def test_noise_that_is_the_signal_obeys_eulers_identity(kernel_size, boundary, s
     assert theory["reff_noise_loc3"] == pytest.approx(theory["reff_signal_loc3"], rel=1e-6)
 
 
+@pytest.mark.parametrize(("kernel_size", "boundary", "side"), [case for case in GEOMETRIES if "zero" not in case[1]])
+def test_vanilla_layers_conserve_squares(kernel_size, boundary, side):
+    gram, noise, cross = wide.draw_grams(2 * max(side, 2) ** 2)
+    theory = infinite_width(
+        "vanilla",
+        gram,
+        20,
+        kernel_size=kernel_size,
+        boundary=boundary,
+        spatial_size=side,
+        noise_gram=noise,
+        cross_gram=cross,
+    )
+    np.testing.assert_allclose(theory["nu2_signal_loc3"], np.diag(gram).mean(), rtol=1e-12)
+    np.testing.assert_allclose(theory["mu2_noise_loc3"], np.diag(noise).mean(), rtol=1e-12)
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_layer_begins_where_the_last_one_ended(architecture):
     gram, noise, cross = wide.draw_grams(6)

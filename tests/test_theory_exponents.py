@@ -62,6 +62,15 @@ def test_intervals_depend_on_the_seed_alone():
     assert bootstrap_power_law(*arrays, seed=1) != bootstrap_power_law(*arrays, seed=2)
 
 
+def test_the_slope_is_that_of_the_deeper_half():
+    chi = np.tile(0.5 * np.log(np.maximum(DEPTH, 100)), (2, 1))
+    found = bootstrap_power_law(DEPTH, chi, chi, chi, 2)
+    assert found.slope.value == pytest.approx(0.5)
+    # Where one depth is in the deeper half, the one before it counts too.
+    found = bootstrap_power_law(np.array([1.0, 10.0]), chi[:, [8, 19]], chi[:, :2], chi[:, :2], 2)
+    assert found.slope.value == pytest.approx(np.log(2) / 2 / np.log(10))
+
+
 def test_sensitivities_beyond_float64_are_no_problem():
     chi, first, last = (each + 5000 for each in draw_realizations(np.random.default_rng(0)))
     found = bootstrap_power_law(DEPTH, chi, first, last, 2)
