@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 from keras import ops
 
+from .pixels import padded_pixels
 from .state import Tensor
-
-# How NumPy names the pixels that a boundary shows beyond the border; zero padding shows none.
-PAD_MODES: dict[str, Any] = {"periodic": "wrap", "symmetric": "symmetric"}
 
 
 def pad(x: Tensor, kernel_size: int, boundary: str) -> Tensor:
@@ -30,11 +25,11 @@ def pad(x: Tensor, kernel_size: int, boundary: str) -> Tensor:
     >>> np.ravel(pad(row, 3, "periodic"))[:5].tolist()
     [2.0, 0.0, 1.0, 2.0, 0.0]
     """
-    margin = ((kernel_size - 1) // 2, kernel_size // 2)
     if boundary == "zero_padding":
+        margin = ((kernel_size - 1) // 2, kernel_size // 2)
         return ops.pad(x, ((0, 0), margin, margin, (0, 0)))
     height, width, channels = x.shape[1:]
     # One gather over all pixels: the tensor is copied once, not once for each axis.
-    pixels = np.pad(np.arange(height * width, dtype="int32").reshape(height, width), margin, mode=PAD_MODES[boundary])
+    pixels = padded_pixels(height, width, kernel_size, boundary)
     gathered = ops.take(ops.reshape(x, (-1, height * width, channels)), pixels.ravel(), axis=1)
     return ops.reshape(gathered, (-1, *pixels.shape, channels))

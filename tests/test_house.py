@@ -18,11 +18,17 @@ PACKAGE = ROOT / "moments_dnns"
 FLOORS = [
     set(names.split())
     for names in (
-        "analysis cli devices estimates files moments provenance ticks validation",
-        "architectures canvas convergence data descriptions folders graphs published specifications state",
-        "activation boundaries characterization experiment feeding figures measurement randomness reinitialization",
-        "initializers normalization panels profiles reading record summaries",
-        "findings generations labelled layers",
+        "analysis cli devices estimates files moments pixels provenance ticks validation",
+        (
+            "architectures canvas closed_forms convergence data descriptions exponents folders graphs kernels "
+            "narrow published specifications state"
+        ),
+        (
+            "activation boundaries characterization experiment feeding figures measurement normalized randomness "
+            "reinitialization"
+        ),
+        "initializers normalization panels profiles reading record summaries theory",
+        "findings generations labelled layers predictions",
         "diagnosis lifting resizing results store",
         "memory network plotting walking",
         "layer_plots realizations",
