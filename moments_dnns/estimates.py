@@ -68,7 +68,7 @@ def estimate(samples: np.ndarray) -> Estimate:
     Example:
 
     >>> str(estimate(np.array([1.0, 2.0, 3.0, 4.0])))
-    '2.5 [0.461, 4.54]'
+    '2.5 [0.446, 4.55]'
     """
     ordered, number = np.sort(samples), len(samples)
     mean = float(ordered.mean())

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 import attrs
 import numpy as np
 
-from .architectures import ARCHITECTURES, Architecture, checked_architecture
+from .architectures import ARCHITECTURES, Architecture, Step, checked_architecture
 from .descriptions import Description, parameter
 from .moments import MOMENTS
 from .specifications import specified
@@ -238,19 +238,15 @@ class Experiment(Description):
         # The first convolution has stride 2, so every later one sees half the pixels; transitions may halve them again.
         if self.fully_connected:
             return
-        smallest = self.row.sides(-(-min(shape[1:3]) // 2))[-1]
-        if self.largest_kernel > smallest:
-            raise ValueError(
-                refusal(
-                    f"kernel_size must be at most {smallest}, the smallest side of the layers for images of "
-                    f"{shape[1]} x {shape[2]} pixels.",
-                    kernel_size=self.largest_kernel,
+        row, sides = self.row, self.row.sides(-(-min(shape[1:3]) // 2))
+        of_layers, of_first = ((*row.steps, *row.after), sides[-1]), ((Step("conv"),), min(shape[1:3]))
+        for steps, smallest in (of_layers, (row.transition, sides[-2:][0]), of_first):
+            largest = max((step.kernel_size or self.kernel_size for step in steps if step.name == "conv"), default=1)
+            if largest > smallest:
+                raise ValueError(
+                    refusal(
+                        f"kernel_size must be at most {smallest}, the smallest side of the layers for images of "
+                        f"{shape[1]} x {shape[2]} pixels.",
+                        kernel_size=largest,
+                    )
                 )
-            )
-
-    @property
-    def largest_kernel(self) -> int:
-        """The side of the largest kernel, in pixels."""
-        row = self.row
-        convolutions = [step for step in (*row.steps, *row.after, *row.transition) if step.name == "conv"]
-        return max([self.kernel_size, *(step.kernel_size or self.kernel_size for step in convolutions)])

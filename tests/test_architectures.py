@@ -354,6 +354,11 @@ def described(architecture, **changes):
             ValueError,
             "kernel_size must be at most 2, the smallest side of the layers for images of 16 x 16",
         ),
+        (
+            lambda: described(Architecture(["dense"]), kernel_size=17).check_images((10, 16, 16, 3)),
+            ValueError,
+            "kernel_size must be at most 16",
+        ),
         (lambda: described("vanilla", kernel_initializer="he_normal", gain=1.0), ValueError, "a gain of their own"),
         (lambda: described("vanilla", gain=-1), ValueError, "gain must be a finite number of at least 0"),
         (

@@ -19,14 +19,10 @@ FLOORS = [
     set(names.split())
     for names in (
         "analysis cli devices estimates files moments pixels provenance ticks validation",
-        (
-            "architectures canvas closed_forms convergence data descriptions exponents folders graphs kernels "
-            "narrow published specifications state"
-        ),
-        (
-            "activation boundaries characterization experiment feeding figures measurement normalized randomness "
-            "reinitialization"
-        ),
+        ("architectures canvas closed_forms convergence data descriptions exponents folders graphs kernels "
+        "narrow published specifications state"),
+        ("activation boundaries characterization experiment feeding figures measurement normalized randomness "
+        "reinitialization"),
         "initializers normalization panels profiles reading record summaries theory",
         "findings generations labelled layers predictions",
         "diagnosis lifting resizing results store",
