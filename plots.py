@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from moments_dnns.cli import Parser, run
 from moments_dnns.figures import FIGURES, OF_ARCHITECTURE
@@ -25,6 +26,7 @@ from moments_dnns.plotting import (
     plot_vanilla_histo,
 )
 from moments_dnns.results import load_experiment
+from moments_dnns.validation import refusal
 
 SUMMARY = "summary"
 LAYERS = "layers"
@@ -63,17 +65,25 @@ def parser() -> Parser:
         default=argparse.SUPPRESS,
         help="the file, in .pdf, .png or .svg (default: figures/NAME_TYPE_PLOT.png)",
     )
+    parser.add_argument("--theory", action="store_true", help="draw what theory says beside the curves")
     parser.add_argument("--use_tex", action="store_true", help="let LaTeX set the text, where it is installed")
     return parser
 
 
-def save_figure(type_plot: str, names: Sequence[str], path: str | None = None, use_tex: bool = False) -> None:
+def save_figure(
+    type_plot: str, names: Sequence[str], path: str | None = None, use_tex: bool = False, theory: bool = False
+) -> None:
     """Draw a figure of saved experiments into a file and print where it is."""
     path = path or f"figures/{'_'.join(names)}_{type_plot}.png"
     experiments = {name: load_experiment(name) for name in names}
     moments = experiments if len(names) > 1 else experiments[names[0]]
     draw = OTHERS.get(type_plot) or partial(plot_figure, type_plot)
-    draw(moments, path=path, use_tex=use_tex)
+    if theory and type_plot in (LAYERS, SUMMARY):
+        raise ValueError(
+            refusal(f"--theory belongs to {', '.join(FIGURES)} and {OF_ARCHITECTURE}.", type_plot=type_plot)
+        )
+    options: dict[str, Any] = {"theory": True} if theory else {}
+    draw(moments, path=path, use_tex=use_tex, **options)
     print(path)
 
 

@@ -20,6 +20,7 @@ class Curve:
         label: Mathtext, without dollars.
         over: Name of the array.
         under: Name of the array by which it is divided, realization by realization.
+        relation: Name of the nu1 from which theory tells a growth in the activation, `(1 - nu1^2 / 2)^(-1/2)`.
 
     Example:
 
@@ -31,6 +32,7 @@ class Curve:
     label: str
     over: str
     under: str | None = None
+    relation: str | None = None
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -127,7 +129,7 @@ FIGURES: dict[str, Drawing] = {
                 _GROWTH,
                 (
                     Curve(rf"{_BN}^l", "chi_loc3", "chi_loc1"),
-                    Curve(rf"{_PHI}^l", "chi_loc4", "chi_loc3"),
+                    Curve(rf"{_PHI}^l", "chi_loc4", "chi_loc3", relation="nu1_abs_signal_loc3"),
                     Curve(rf"{_DELTA}^l", "chi_loc4", "chi_loc1"),
                 ),
                 reference=True,
@@ -158,7 +160,7 @@ FIGURES: dict[str, Drawing] = {
                 _GROWTH,
                 (
                     Curve(rf"{_BN}^{{l,1}}", "chi_loc2", "chi_loc1"),
-                    Curve(rf"{_PHI}^{{l,1}}", "chi_loc4", "chi_loc2"),
+                    Curve(rf"{_PHI}^{{l,1}}", "chi_loc4", "chi_loc2", relation="nu1_abs_signal_loc2"),
                     Curve(rf"{_DELTA}^{{l,1}}", "chi_loc4", "chi_loc1"),
                 ),
                 reference=True,

@@ -20,8 +20,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .analysis import Band, PowerLaw, bin_edges, density, log_band, power_law
+from .analysis import Band, PowerLaw, bin_edges, density, log_band, log_mean, power_law
+from .closed_forms import activation_growth
+from .exponents import bootstrap_power_law
 from .figures import Curve, Drawing, Panel
+from .overlays import Overlay
 from .ticks import STEPS, LogFormat, LogTicks, number
 
 # Colours of Okabe and Ito whose luminances differ as well, so that they stay apart in print without colour.
@@ -37,6 +40,10 @@ DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 1.5, 1, 1.5)
 VIEWS: dict[bool, Callable[[Any], Any]] = {False: np.exp, True: partial(np.multiply, math.log10(math.e))}
 MARKERS_PER_CURVE = 8
 DEPTHS_IN_LEGEND = 6
+# Lines of theory lie above the measured ones, thin enough to leave these visible.
+EXACT: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1.2)), "linewidth": 1.3, "marker": "", "zorder": 4}
+RELATION: dict[str, Any] = {**EXACT, "linestyle": (0, (5, 1.5, 1, 1.5)), "linewidth": 1.0}
+LEAST_DENSITY = 1e-3  # of a law, relative to its largest: tails below it would leave the histograms no room
 LARGEST_LINEAR = math.log(1e4)  # beyond this, an axis is logarithmic whatever its row says
 LEAST_SPAN = 1e-6  # of an axis: what is smaller is round-off
 
@@ -47,10 +54,12 @@ class Shown(NamedTuple):
     Args:
         label: Its name in the legend; None where it is alone.
         data: Logarithms of arrays, `depth` and perhaps `res_depth`, as `reading.read` returns them.
+        overlay: What theory says of it, where that is drawn too.
     """
 
     label: str | None
     data: Mapping[str, Any]
+    overlay: Overlay | None = None
 
 
 class Drawn(NamedTuple):
@@ -83,6 +92,8 @@ def draw_panels(figure: Figure, every: Iterable[Axes], drawing: Drawing, experim
         if len(handles) > 1 or (handles and experiments[0].label):  # above the axes, where no data can be
             columns = _columns(len(handles), 2 if panel.power_law else 3)
             axes.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=columns)
+    if theory := _theory_handles(drawing, experiments):
+        figure.legend(handles=theory, loc="outside lower center", ncols=_columns(len(theory), 2))
     if experiments[0].label:
         histograms = drawing.panels[0].kind == "histogram"
         names = _labels(experiments, histograms)
@@ -142,6 +153,8 @@ def _draw_curves(axes: Axes, panel: Panel, experiments: Sequence[Shown]) -> list
             Line2D([], [], color="0.2", linestyle=dash, label=f"${curve.label}$")
             for curve, dash in zip(panel.curves, cycle(DASHES), strict=False)
         ]
+    for drawn in every:
+        _draw_theory(axes, drawn, VIEWS[log])
     if panel.power_law:
         for drawn in every[:: len(panel.curves)]:
             handles += _draw_power_law(axes, panel.power_law, drawn, log)
@@ -158,6 +171,31 @@ def _draw_curve(axes: Axes, drawn: Drawn, view: Callable[[Any], Any], place: flo
     every = math.ceil(len(depth) / MARKERS_PER_CURVE)
     (line,) = axes.plot(depth, view(band.mean), markevery=(int(place * every), every), **drawn.look)
     return line
+
+
+def _draw_theory(axes: Axes, drawn: Drawn, view: Callable[[Any], Any]) -> None:
+    """Draw a curve of infinite width, and what follows for it from another moment that was measured."""
+    overlay, curve, data = drawn.shown.overlay, drawn.curve, drawn.shown.data
+    if overlay is None:
+        return
+    if overlay.exact is not None:
+        axes.plot(overlay.exact["depth"], view(log_band(curve.logs(overlay.exact)).mean), **EXACT)
+    if curve.relation and curve.relation in data:
+        growth = activation_growth(np.exp(np.minimum(log_mean(data[curve.relation]), 0)))
+        axes.plot(data["depth"], view(np.log(growth)), **RELATION)
+
+
+def _theory_handles(drawing: Drawing, experiments: Sequence[Shown]) -> list[Line2D]:
+    """Return what the legend below a figure says of the lines of theory that are in it."""
+    overlays = [shown.overlay for shown in experiments if shown.overlay is not None]
+    batches = [len(next(iter(each.exact.values()))) for each in overlays if each.exact is not None]
+    related = any(curve.relation for panel in drawing.panels for curve in panel.curves)
+    said = {
+        f"infinite width: exact, mean over {max(batches, default=0)} of the batches": (EXACT, bool(batches)),
+        r"$(1-\nu_1^2/2)^{-1/2}$ of the measured $\nu_1$: asymptotic": (RELATION, bool(overlays) and related),
+        "one image: exact": (EXACT, any(each.densities for each in overlays)),
+    }
+    return [Line2D([], [], label=words, **look) for words, (look, drawn) in said.items() if drawn]
 
 
 def _set_axes(axes: Axes, depths: Sequence[float], log: bool) -> None:
@@ -184,7 +222,7 @@ def _draw_power_law(axes: Axes, ends: tuple[str, str], drawn: Drawn, log: bool) 
     line = Line2D(
         smooth,
         VIEWS[log](law.log_c + law.tau * np.log(smooth)),
-        label=_power_law_label(law, drawn.shown.label),
+        label=_power_law_label(law, drawn.shown.label, _interval(drawn, first, last)),
         color="black" if alone else drawn.look["color"],
         linestyle="--" if alone else ":",
     )
@@ -193,11 +231,21 @@ def _draw_power_law(axes: Axes, ends: tuple[str, str], drawn: Drawn, log: bool) 
     return [line]
 
 
-def _power_law_label(law: PowerLaw, label: str | None) -> str:
+def _interval(drawn: Drawn, first: str, last: str) -> str:
+    """Return the confidence interval of tau in words, where theory is asked for and there are realizations enough."""
+    data = drawn.shown.data
+    logs = [data[name] for name in (drawn.curve.over, first, last)]
+    if drawn.shown.overlay is None or len(logs[0]) < 2 or not all(np.isfinite(each).all() for each in logs):
+        return ""
+    tau = bootstrap_power_law(data["depth"], logs[0], logs[1], logs[2], data["res_depth"]).tau
+    return f" [{tau.lower:#.3g}, {tau.upper:#.3g}]"
+
+
+def _power_law_label(law: PowerLaw, label: str | None, interval: str) -> str:
     if label is not None:
-        return rf"$\tau={law.tau:#.3g}$"
+        return rf"$\tau={law.tau:#.3g}$" + interval
     c = number(law.log_c / math.log(10), plain=abs(law.log_c) < LARGEST_LINEAR, digits=3)
-    return rf"$c\,l^\tau$: $\tau={law.tau:#.3g}$, $c={c}$"
+    return rf"$c\,l^\tau$: $\tau={law.tau:#.3g}$" + (interval or f", $c={c}$")
 
 
 def _draw_histogram(axes: Axes, panel: Panel, experiments: Sequence[Shown]) -> list[Artist]:
@@ -216,6 +264,10 @@ def _draw_histogram(axes: Axes, panel: Panel, experiments: Sequence[Shown]) -> l
             if depth in named and depth not in handles:
                 outline.set_label(f"$l={depth:g}$")
                 handles[depth] = outline
+        laws = shown.overlay.densities.get(panel.curves[0].over, ()) if shown.overlay else ()
+        for depth, law in zip(shown.data["depth"], laws, strict=False):
+            seen = law.density > LEAST_DENSITY * law.density.max()
+            axes.plot(law.grid[seen], law.density[seen], **{**EXACT, "color": colors[depth]})
     axes.set_ylim(bottom=0)
     return [handles[depth] for depth in named]
 

@@ -12,15 +12,18 @@ from .canvas import PaperFigure, check, save, styled
 from .diagnosis import diagnose
 from .figures import FIGURES, OF_ARCHITECTURE, Drawing, drawing_of
 from .labelled import Moments
+from .overlays import overlay
 from .panels import DASHES, Shown, draw
 from .reading import read
 from .summaries import parameters, summary_drawing
-from .validation import one_of, refusal, text
+from .validation import boolean, one_of, refusal, text
 
 Path: TypeAlias = str | os.PathLike[str] | None
 
 
-def plot_vanilla_histo(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool = False) -> Figure:
+def plot_vanilla_histo(
+    moments: Mapping[str, Any], *, theory: bool = False, path: Path = None, use_tex: bool = False
+) -> Figure:
     """Draw figure 2: how the log-moments of vanilla nets spread over realizations, at each measured depth.
 
     Panels: densities of (a) ln nu2_signal_loc3, (b) ln mu2_noise_loc3.
@@ -30,6 +33,10 @@ def plot_vanilla_histo(moments: Mapping[str, Any], *, path: Path = None, use_tex
             or not, with `depth` of shape (num_computations,). Or several of these over one another: a mapping from
             their labels in the legend, in which colours tell experiments and dashes curves (in histograms, colours
             tell depths and dashes experiments).
+        theory: Whether the exact law of ln nu2 for one image is drawn too, as a dotted line, of `Moments` of fully
+            connected networks; in the other figures, dotted lines of infinitely wide networks for the experiment's
+            own batches, the growth in the activation that follows from nu1, and the interval of the fitted exponent.
+            The legend says what is exact, and a warning what the theory does not reach.
         path: Where to save the figure too: a file name in .pdf, .png or .svg.
         use_tex: Whether LaTeX sets the text, where it is installed.
 
@@ -53,10 +60,12 @@ def plot_vanilla_histo(moments: Mapping[str, Any], *, path: Path = None, use_tex
 
     Reference: figure 2 of arXiv 1811.03087.
     """
-    return plot_figure("vanilla_histo", moments, path=path, use_tex=use_tex)
+    return plot_figure("vanilla_histo", moments, theory=theory, path=path, use_tex=use_tex)
 
 
-def plot_vanilla(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool = False) -> Figure:
+def plot_vanilla(
+    moments: Mapping[str, Any], *, theory: bool = False, path: Path = None, use_tex: bool = False
+) -> Figure:
     """Draw figure 3: vanilla nets over depth.
 
     Panels: (a) growth of the sensitivity in a layer, chi_loc3 / chi_loc1, (b) reff_signal_loc3. Curves are means over
@@ -72,10 +81,10 @@ def plot_vanilla(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool
 
     Reference: figure 3 of arXiv 1811.03087.
     """
-    return plot_figure("vanilla", moments, path=path, use_tex=use_tex)
+    return plot_figure("vanilla", moments, theory=theory, path=path, use_tex=use_tex)
 
 
-def plot_bn_ff(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool = False) -> Figure:
+def plot_bn_ff(moments: Mapping[str, Any], *, theory: bool = False, path: Path = None, use_tex: bool = False) -> Figure:
     """Draw figure 4: batch-normalized feedforward nets over depth.
 
     Panels: (a) growth of the sensitivity in batch norm, chi_loc3 / chi_loc1, in the activation, chi_loc4 / chi_loc3,
@@ -92,10 +101,12 @@ def plot_bn_ff(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool =
 
     Reference: figure 4 of arXiv 1811.03087.
     """
-    return plot_figure("bn_ff", moments, path=path, use_tex=use_tex)
+    return plot_figure("bn_ff", moments, theory=theory, path=path, use_tex=use_tex)
 
 
-def plot_bn_res(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool = False) -> Figure:
+def plot_bn_res(
+    moments: Mapping[str, Any], *, theory: bool = False, path: Path = None, use_tex: bool = False
+) -> Figure:
     """Draw figure 5: batch-normalized residual nets over depth, with the power law of their sensitivity.
 
     Panels: (a) growth of the sensitivity in the first layer of a unit's branch: in batch norm, chi_loc2 / chi_loc1, in
@@ -113,7 +124,7 @@ def plot_bn_res(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool 
 
     Reference: figure 5 of arXiv 1811.03087.
     """
-    return plot_figure("bn_res", moments, path=path, use_tex=use_tex)
+    return plot_figure("bn_res", moments, theory=theory, path=path, use_tex=use_tex)
 
 
 def plot_summary(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool = False) -> Figure:
@@ -143,7 +154,9 @@ def plot_summary(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool
     return figure
 
 
-def plot_architecture(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool = False) -> Figure:
+def plot_architecture(
+    moments: Mapping[str, Any], *, theory: bool = False, path: Path = None, use_tex: bool = False
+) -> Figure:
     """Draw an experiment of any architecture over depth.
 
     Panels: (a) growth of the sensitivity in each step and in the whole layer, (b) chi after the layer, (c) effective
@@ -172,7 +185,9 @@ def plot_architecture(moments: Mapping[str, Any], *, path: Path = None, use_tex:
     if len(rows) > 1:
         raise ValueError(refusal("expected experiments of one architecture.", architectures=list(map(str, rows))))
     ranks = [of for of in ("noise", "signal") if all(each.experiment.takes_ranks(of) for each in every)]
-    return plot_figure(OF_ARCHITECTURE, moments, drawing_of(rows.pop(), ranks), path=path, use_tex=use_tex)
+    return plot_figure(
+        OF_ARCHITECTURE, moments, drawing_of(rows.pop(), ranks), theory=theory, path=path, use_tex=use_tex
+    )
 
 
 def plot_figure(
@@ -180,11 +195,13 @@ def plot_figure(
     moments: Mapping[str, Any],
     drawing: Drawing | None = None,
     *,
+    theory: bool = False,
     path: Path = None,
     use_tex: bool = False,
 ) -> Figure:
     """Draw the figure of that name in `FIGURES`, or another drawing; the functions above say what it takes."""
     check(path, use_tex)
+    boolean("theory", theory)
     drawing = drawing or FIGURES[one_of(FIGURES)("type_plot", type_plot)]
     several = isinstance(moments, Mapping) and bool(moments) and all(isinstance(x, Mapping) for x in moments.values())
     if several and len(moments) > len(DASHES) and drawing.panels[0].kind == "histogram":
@@ -192,7 +209,8 @@ def plot_figure(
     experiments = []
     for label, each in moments.items() if several else ((None, moments),):
         name = type_plot if label is None else f"{type_plot} of {text('label', label)!r}"
-        experiments.append(Shown(label, read(name, each, drawing)))
+        data = read(name, each, drawing)
+        experiments.append(Shown(label, data, overlay(name, drawing, each) if theory else None))
     with styled(use_tex):
         figure = _figure(drawing, experiments, use_tex)
     save(figure, path)
@@ -200,8 +218,11 @@ def plot_figure(
 
 
 def _figure(drawing: Drawing, experiments: list[Shown], use_tex: bool) -> PaperFigure:
-    rows = -(-len(drawing.panels) // 2)
-    figure = PaperFigure(figsize=(6.8, 2.5 * rows + 0.3 * (experiments[0].label is not None)), layout="constrained")
+    rows, legends = (
+        -(-len(drawing.panels) // 2),
+        (experiments[0].label is not None) + (experiments[0].overlay is not None),
+    )
+    figure = PaperFigure(figsize=(6.8, 2.5 * rows + 0.3 * legends), layout="constrained")
     figure.use_tex = use_tex
     draw(figure, drawing, experiments)
     return figure

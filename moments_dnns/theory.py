@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from . import kernels
 from .architectures import ARCHITECTURES, Architecture, checked_architecture
@@ -20,6 +21,8 @@ from .moments import MOMENTS, derive
 from .normalized import normalized
 from .pixels import read_pixels
 from .validation import non_negative, one_of, refusal, whole
+
+POINTS_FOR_THREADS = 512
 
 
 class Prediction(dict[str, np.ndarray]):
@@ -111,7 +114,9 @@ def infinite_width(
         )
     network = Network(read_pixels(side, side, kernel_size, boundary), non_negative("epsilon", epsilon))
     layers = _layers(row, repeats, checked_grams(gram, noise_gram, cross_gram, side**2), network)
-    tables = [next(layers) for _ in range(depth)]
+    # Threads only get into each other's way at small matrices: ten times slower on a machine that is not idle.
+    with threadpool_limits(1 if len(gram) < POINTS_FOR_THREADS else None):
+        tables = [next(layers) for _ in range(depth)]
     # Every layer but the first begins after a ReLU: what is exact in the first one only is left out.
     names = [name for name in tables[0] if all(name in table for table in tables)]
     return Prediction({name: np.array([table[name] for table in tables]) for name in names})

@@ -19,16 +19,20 @@ FLOORS = [
     set(names.split())
     for names in (
         "analysis cli devices estimates files moments pixels provenance ticks validation",
-        ("architectures canvas closed_forms convergence data descriptions exponents folders graphs kernels "
-        "narrow published specifications state"),
-        ("activation boundaries characterization experiment feeding figures measurement normalized randomness "
-        "reinitialization"),
-        "initializers normalization panels profiles reading record summaries theory",
+        (
+            "architectures canvas closed_forms convergence data descriptions exponents folders graphs kernels "
+            "narrow published specifications state"
+        ),
+        (
+            "activation boundaries characterization experiment feeding figures measurement normalized randomness "
+            "reinitialization"
+        ),
+        "initializers normalization profiles reading record summaries theory",
         "findings generations labelled layers predictions",
-        "diagnosis lifting resizing results store",
-        "memory network plotting walking",
-        "layer_plots realizations",
-        "execution models",
+        "diagnosis lifting overlays resizing results store",
+        "memory network panels walking",
+        "plotting realizations",
+        "execution layer_plots models",
         "simulation",
     )
 ]
