@@ -93,7 +93,7 @@ def draw_panels(figure: Figure, every: Iterable[Axes], drawing: Drawing, experim
             columns = _columns(len(handles), 2 if panel.power_law else 3)
             axes.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=columns)
     if theory := _theory_handles(drawing, experiments):
-        figure.legend(handles=theory, loc="outside lower center", ncols=_columns(len(theory), 2))
+        figure.legend(handles=theory, loc="outside lower center")
     if experiments[0].label:
         histograms = drawing.panels[0].kind == "histogram"
         names = _labels(experiments, histograms)

@@ -222,7 +222,7 @@ def _figure(drawing: Drawing, experiments: list[Shown], use_tex: bool) -> PaperF
         -(-len(drawing.panels) // 2),
         (experiments[0].label is not None) + (experiments[0].overlay is not None),
     )
-    figure = PaperFigure(figsize=(6.8, 2.5 * rows + 0.3 * legends), layout="constrained")
+    figure = PaperFigure(figsize=(6.8, 2.5 * rows + 0.4 * legends), layout="constrained")
     figure.use_tex = use_tex
     draw(figure, drawing, experiments)
     return figure

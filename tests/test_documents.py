@@ -77,11 +77,23 @@ def test_files_and_targets_that_are_named_exist(document):
         assert (ROOT / "".join(file)).is_file(), file
 
 
+def examples_of(document):
+    return re.findall("```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
+
+
 @pytest.mark.backend
-@pytest.mark.parametrize("example", re.findall("```python\n(.*?)```", README, re.DOTALL), ids=lambda code: code[:30])
+@pytest.mark.parametrize("example", examples_of("README.md"), ids=lambda code: code[:30])
 def test_examples_of_the_readme_run(example, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize("example", examples_of("docs/models.md"), ids=lambda code: code[-30:])
+def test_examples_of_the_guide_to_models_run(example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # A smaller network of the same kind, and fewer of its layers.
+    smaller = example.replace("input_shape=(32, 32, 3)", "input_shape=(32, 32, 3), alpha=0.25")
+    exec(compile(smaller.replace("num_realizations=3", 'layers="*_relu"'), "models.md", "exec"), {})
 
 
 @pytest.mark.backend

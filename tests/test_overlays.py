@@ -9,6 +9,7 @@ from moments_dnns.analysis import log_mean
 from moments_dnns.data import load_images
 from moments_dnns.exponents import bootstrap_power_law
 from moments_dnns.narrow import log_norm_density
+from moments_dnns.overlays import MOST_BATCHES
 from moments_dnns.panels import EXACT, RELATION
 from moments_dnns.plotting import plot_architecture, plot_bn_ff, plot_bn_res, plot_vanilla, plot_vanilla_histo
 from moments_dnns.predictions import predict_experiment
@@ -50,7 +51,7 @@ def lines_like(axes, look):
 def test_curves_of_infinite_width_are_those_of_its_own_batches(architecture):
     moments = measured(architecture)
     figure = PLOTS[architecture](moments, theory=True)
-    theory = predict_experiment(moments.experiment, load_images("photo"), [0, 1])
+    theory = predict_experiment(moments.experiment, load_images("photo"), range(MOST_BATCHES))
     curve = FIGURES[architecture].panels[0].curves[0]
     over, under = (theory[f"log_{name}"] for name in (curve.over, curve.under))
     np.testing.assert_allclose(lines_like(figure.axes[0], EXACT)[0], np.exp(log_mean(over - under)), rtol=1e-12)
@@ -59,7 +60,7 @@ def test_curves_of_infinite_width_are_those_of_its_own_batches(architecture):
     bands = [len(axes.collections) for axes in panels]
     assert [len(lines_like(axes, EXACT)) for axes in panels] == bands
     said = [text.get_text() for text in figure.legends[-1].get_texts()]
-    assert said[0] == "infinite width: exact, mean over 2 of the batches"
+    assert said[0] == "infinite width: exact, mean over 4 of the batches"
 
 
 @pytest.mark.parametrize(("architecture", "place"), [("bn_ff", "loc3"), ("bn_res", "loc2")])
@@ -99,7 +100,7 @@ def test_realizations_of_another_seed_take_its_batches():
         moments.arrays, attrs.evolve(moments.experiment, seed=9), [(3, 1, 4), (4, 0, 2)], moments.provenance
     )
     (line,) = lines_like(plot_vanilla(merged, theory=True).axes[0], EXACT)
-    theory = predict_experiment(attrs.evolve(moments.experiment, seed=3), load_images("photo"), [1, 2])
+    theory = predict_experiment(attrs.evolve(moments.experiment, seed=3), load_images("photo"), [1, 2, 3])
     np.testing.assert_allclose(line, np.exp(log_mean(theory["log_chi_loc3"] - theory["log_chi_loc1"])), rtol=1e-12)
 
 
