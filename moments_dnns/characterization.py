@@ -81,6 +81,21 @@ class Characterization(Description):
         if len(self.parents) != len(self.layers):
             raise ValueError(refusal(f"expected parents of {len(self.layers)} layers.", parents=self.parents))
 
+    def differences(self, other: Description) -> dict[str, tuple[Any, Any]]:
+        """Return in what two descriptions differ, in a few words where they are long."""
+        if not isinstance(other, Characterization):
+            return {"kind": ("the layers of a model", "an experiment")}
+        found = super().differences(other)
+        found.pop("parents", None)
+        if "layers" in found:
+            mine, theirs = self.layers, other.layers
+            pairs = [(one, two) for one, two in zip(mine, theirs, strict=False) if one != two]
+            found["layers"] = pairs[0] if pairs else (f"{len(mine)} of them", f"{len(theirs)} of them")
+        if "sha256" in found:
+            one, two = found.pop("sha256")
+            found["settings or weights of layers"] = (f"hash {one[:8]}", f"hash {two[:8]}")
+        return found
+
     @property
     def num_computations(self) -> int:
         """Number of layers that were measured."""

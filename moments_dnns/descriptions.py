@@ -72,11 +72,13 @@ class Description:
 
     def differences(self, other: Description) -> dict[str, tuple[Any, Any]]:
         """Return the parameters in which two descriptions differ, the number of realizations left aside."""
+        if type(self) is not type(other):
+            return {"kind": ("an experiment", "the layers of a model")}
         mine, theirs = (attrs.asdict(each, recurse=False) for each in (self, other))  # type: ignore[arg-type]
         return {
-            name: (mine.get(name), theirs.get(name))
-            for name in dict.fromkeys((*mine, *theirs))
-            if name != "num_realizations" and mine.get(name) != theirs.get(name)
+            name: (mine[name], theirs[name])
+            for name in mine
+            if name != "num_realizations" and mine[name] != theirs[name]
         }
 
     def to_json(self) -> str:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from .data import child, dataset_label, normals
+from .graphs import input_name
 from .validation import refusal
 
 NOISE_CHILD = 1  # of a realization's seed, as in experiments
@@ -66,13 +67,17 @@ def feed(model: keras.Model, images: Any, noise: Any) -> Feed:
     ValueError: expected images of shape (batch, 4, 4, 1), at least two. Received: pixels=(2, 4, 4)
     """
     image = _image_input(model)
-    given = images if isinstance(images, Mapping) else {model.inputs[image].name: images}
-    names = [tensor.name for tensor in model.inputs]
+    names = [input_name(tensor) for tensor in model.inputs]
+    given = images if isinstance(images, Mapping) else {names[image]: images}
     if set(given) != set(names):
-        raise ValueError(refusal(f"expected an array for each of the inputs {', '.join(names)}.", images=list(given)))
+        raise ValueError(
+            refusal(f"images must be a mapping with an array for each of {', '.join(names)}.", images=list(given))
+        )
     arrays = [_numbers(name, given[name]) for name in names]
     arrays[image] = _checked(names[image], arrays[image], tuple(model.inputs[image].shape[1:]))
     for name, array, tensor in zip(names, arrays, model.inputs, strict=True):
+        if array.dtype.kind == "f" and not keras.backend.is_float_dtype(tensor.dtype):
+            raise TypeError(refusal(f"{name} must hold integers.", dtype=str(array.dtype)))
         if len(array) != len(arrays[image]) or not _fits(array.shape[1:], tuple(tensor.shape[1:])):
             expected = (len(arrays[image]), *tensor.shape[1:])
             raise ValueError(refusal(f"{name} must have the shape {expected}.", **{name: array.shape}))
@@ -86,11 +91,11 @@ def _image_input(model: keras.Model) -> int:
         if len(tensor.shape) == IMAGE_AXES and keras.backend.is_float_dtype(tensor.dtype)
     ]
     if len(found) != 1:
-        inputs = {tensor.name: (tuple(tensor.shape), tensor.dtype) for tensor in model.inputs}
+        inputs = {input_name(tensor): (tuple(tensor.shape), tensor.dtype) for tensor in model.inputs}
         raise ValueError(
             refusal(
-                f"model {model.name!r} must have one image input, of shape (batch, height, width, channels) and a "
-                "floating-point type: integers have no infinitesimal noise.",
+                f"model {model.name!r} must have exactly one image input, of shape (batch, height, width, channels) "
+                "and a floating-point type, as integers have no infinitesimal noise.",
                 inputs=inputs,
             )
         )
@@ -100,7 +105,9 @@ def _image_input(model: keras.Model) -> int:
 def _numbers(name: str, value: Any) -> np.ndarray:
     array = np.asarray(value)
     if array.dtype.kind not in "biuf" or not array.ndim:
-        raise TypeError(refusal(f"{name} must be an array of numbers.", **{name: type(value).__name__}))
+        raise TypeError(
+            refusal(f"{name} must be an array of real numbers.", **{name: type(value).__name__}, dtype=str(array.dtype))
+        )
     return array
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -36,6 +37,13 @@ class Call(NamedTuple):
         # Dropout is off, whatever the model says of it.
         return args, {**kwargs, "training": False} if "training" in kwargs else kwargs
 
+    def numbered(self) -> Any:
+        """Return positional and named arguments with tensors as words, by their numbers."""
+        return keras.tree.map_structure(
+            lambda value: f"tensor {self.inputs[id(value)]}" if id(value) in self.inputs else value,
+            [list(self.arguments.args), dict(self.arguments.kwargs)],
+        )
+
 
 def calls_of(model: keras.Model) -> list[Call]:
     """Return the calls of a model, each after those it depends on.
@@ -59,7 +67,7 @@ def calls_of(model: keras.Model) -> list[Call]:
         slots = {id(tensor): number for tensor, number in zip(inner.inputs, numbers, strict=True)}
         for node in _nodes(inner):
             inputs = {id(tensor): slots[id(tensor)] for tensor in node.input_tensors}
-            name = prefix + node.operation.name
+            name = prefix + _name(node.operation)
             if isinstance(node.operation, keras.Model):
                 nested = functional(node.operation, [tensor.shape[1:] for tensor in node.input_tensors])
                 outputs = unroll(nested, [slots[id(tensor)] for tensor in node.input_tensors], f"{name}/")
@@ -112,8 +120,9 @@ def route(model: keras.Model, image: int, patterns: Sequence[str]) -> Route:
     """
     calls = calls_of(model)
     sources: dict[int, set[int]] = {image: {image}}  # the measured tensors that a tensor comes from
-    names, parents = {image: model.inputs[image].name}, {image: set[int]()}
-    unmatched, seen = set(patterns), []
+    names, parents = {image: input_name(model.inputs[image])}, {image: set[int]()}
+    seen = [names[image]]
+    unmatched = {pattern for pattern in patterns if not fnmatchcase(seen[0], pattern)}
     for call in calls:
         above = set[int]().union(*(sources.get(number, set()) for number in call.inputs.values()))
         if not above:
@@ -146,6 +155,25 @@ def _check(call: Call) -> None:
         )
     if getattr(call.layer, "data_format", None) == "channels_first":
         raise ValueError(refusal("expected layers with the channels last.", layer=call.name))
+
+
+def _name(operation: Any) -> str:
+    """Return the name of a layer; of a function the name of its class, as Keras counts functions over a session."""
+    if isinstance(operation, keras.layers.Layer):
+        return str(operation.name)
+    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", type(operation).__name__).lower()
+
+
+def input_name(tensor: Any) -> str:
+    """Return the name of an input; of one that nobody named, which Keras numbers over a session, `"input"`."""
+    name = str(tensor.name)
+    return "input" if name.startswith("keras_tensor") else name
+
+
+def first_line(error: Exception) -> str:
+    """Return an error in one line."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else ''}".strip()
 
 
 def _nodes(model: keras.Model) -> Iterator[Any]:
@@ -188,7 +216,7 @@ def functional(model: keras.Model, shapes: Sequence[Sequence[int | None]] | None
         raise ValueError(
             refusal(
                 "expected a model that Keras can look into: functional, or with a call() made of layers and keras.ops "
-                f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}).",
+                f"({first_line(error)}).",
                 model=model.name,
             )
         ) from error
@@ -198,6 +226,10 @@ def _input_shapes(model: keras.Model) -> list[tuple[int | None, ...]]:
     """Return the shapes with which a subclassed model was built, without the batch."""
     config = model.get_build_config() if model.built else None
     shape = (config or {}).get("input_shape")
-    if shape is None:
+    if isinstance(shape, tuple | list) and not all(side is None or isinstance(side, int) for side in shape):
+        raise ValueError(
+            refusal("expected one input of a subclassed model; functional models may have several.", model=model.name)
+        )
+    if not isinstance(shape, tuple | list):
         raise ValueError(refusal("expected a built model: call it once on a batch of images.", model=model.name))
     return [tuple(shape[1:])]

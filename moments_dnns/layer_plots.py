@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .canvas import PaperFigure, check, save, styled
+from .diagnosis import diagnose
+from .labelled import Moments
 from .panels import Shown, draw_panels
 from .plotting import Path
 from .profiles import LAYERS, blocks, layer_arrays
@@ -20,12 +22,13 @@ from .validation import text
 MOST_NAMES = 40  # that can be read below a figure of this width
 
 
-def plot_layers(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool = False) -> Figure:
+def plot_layers(moments: Moments | Mapping[str, Moments], *, path: Path = None, use_tex: bool = False) -> Figure:
     """Draw the moments along the layers of a characterized model.
 
     Panels: (a) chi, (b) its growth, chi behind a layer over chi of its inputs taken together, (c) the shape of the
     signal, mu4 / mu2^2 and nu1 / sqrt(nu2), which are 3 and 0.80 for a Gaussian, (d) effective ranks of noise and
     signal. Curves are means over realizations, bands hold the 16th to 84th percentile. Every other block is shaded.
+    Below stand the verdicts of `diagnose`.
 
     Args:
         moments: What `characterize` returned. Or several of these over one another: a mapping from their labels in the
@@ -37,9 +40,8 @@ def plot_layers(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool 
         The Matplotlib figure, unknown to pyplot.
 
     Raises:
-        TypeError: If `moments` is not a mapping.
-        ValueError: If it is not that of a model, labels are no names, the suffix of `path` is another, or LaTeX is
-            asked for and not installed.
+        TypeError: If `moments` are not those of a model.
+        ValueError: If labels are no names, the suffix of `path` is another, or LaTeX is asked for and not installed.
 
     Example:
 
@@ -53,10 +55,11 @@ def plot_layers(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool 
     Reference: section 3 of arXiv 1811.03087.
     """
     check(path, use_tex)
-    several = isinstance(moments, Mapping) and bool(moments) and all(isinstance(x, Mapping) for x in moments.values())
+    several = isinstance(moments, Mapping) and bool(moments) and not isinstance(moments, Moments)
+    labelled: dict[str | None, Any] = {**moments} if several else {None: moments}  # type: ignore[dict-item]
     shown = [
         Shown(label if label is None else text("label", label), read("layers", layer_arrays(each), LAYERS))
-        for label, each in (moments.items() if several else ((None, moments),))
+        for label, each in labelled.items()
     ]
     with styled(use_tex):
         figure = PaperFigure(figsize=(6.8, 1.75 * len(LAYERS.panels) + 0.8), layout="constrained")
@@ -68,6 +71,7 @@ def plot_layers(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool 
         if not several:
             names = [str(name) for name in moments["layer"]]
             _shade(every, names)
+            figure.supxlabel(diagnose(moments).line, fontsize=11)
             _name(every[-1], [name.replace("_", r"\_") if use_tex else name for name in names])
     save(figure, path)
     return figure

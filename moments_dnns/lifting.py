@@ -8,9 +8,13 @@ from typing import Any
 import keras
 from keras import ops
 
+from .graphs import first_line
 from .layers import Rescaling
 from .state import State, Tensor, register
 from .validation import one_of, refusal
+
+# Interpolations of images, layers and functions: TensorFlow does not differentiate them forward.
+AFFINE = ("UpSampling2D", "Resizing", "Resize")
 
 # Of batch normalization: those of the batch, as at initialisation, or those that training has stored.
 STATISTICS = ("batch", "stored")
@@ -51,14 +55,16 @@ def lift(function: Callable[..., Any], states: Sequence[State], name: str) -> li
         dtypes = [keras.backend.standardize_dtype(output.dtype) for output in outputs]
         if not all(map(keras.backend.is_float_dtype, dtypes)):
             raise TypeError(f"an output of type {', '.join(dtypes)}")
-        return outputs
+        return [ops.cast(output, "float32") for output in outputs]
 
     try:
         outputs, tangents = ops.jvp(flat, tuple(signals), tuple(noises))
     except Exception as error:
-        raise _without_derivative(name, f"{type(error).__name__}: {error}") from error
+        raise _without_derivative(name, first_line(error)) from error
     if any(tangent is None for tangent in tangents):
-        raise _without_derivative(name, "an output that does not depend on its input smoothly")
+        raise _without_derivative(
+            name, "its output does not depend on its input in a way that this backend differentiates"
+        )
     zero = ops.zeros_like(log_noise)
     return [
         State(output, *_swapped(Rescaling.rescaled(tangent, log_noise), zero))
@@ -72,7 +78,7 @@ def _swapped(rescaled: tuple[Tensor, Tensor], log_signal: Tensor) -> tuple[Tenso
 
 
 def _without_derivative(name: str, found: str) -> ValueError:
-    return ValueError(refusal(f"expected layers with a derivative, but {name!r} has none ({found}).", layer=name))
+    return ValueError(refusal(f"expected layers with a derivative, but {name!r} has none here ({found}).", layer=name))
 
 
 def normalize_with_batch(layer: keras.layers.BatchNormalization, state: State) -> State:
@@ -103,11 +109,11 @@ def normalize_with_batch(layer: keras.layers.BatchNormalization, state: State) -
     factor = ops.rsqrt(ops.mean(ops.square(signal), axis=axes, keepdims=True) + layer.epsilon)
     shape = [signal.shape[axis] if i == axis else 1 for i in range(len(signal.shape))]
     if layer.scale:
-        factor = factor * ops.reshape(layer.gamma, shape)
+        factor = factor * ops.reshape(ops.cast(layer.gamma, "float32"), shape)
     noise, log_noise = Rescaling.rescaled(state.noise * factor, state.log_noise)
     signal = signal * factor
     if layer.center:
-        signal = signal + ops.reshape(layer.beta, shape)
+        signal = signal + ops.reshape(ops.cast(layer.beta, "float32"), shape)
     return State(signal, noise, ops.zeros_like(log_noise), log_noise)
 
 
@@ -183,4 +189,27 @@ def propagate(
         if not layer.built:
             layer.build(states[0].signal.shape)
         return [normalize_with_batch(layer, states[0])]
+    if statistics == "batch" and any(isinstance(part, keras.layers.BatchNormalization) for part in _parts(layer)):
+        raise ValueError(
+            refusal(
+                f"expected batch normalization among the layers of models, but {name!r} holds one inside: make it a "
+                "keras.Model, or take stored statistics (reinitialize=False).",
+                layer=name,
+            )
+        )
+    if type(layer).__name__ in AFFINE and len(states) == 1:
+        return [_affine(function, states[0])]
     return lift(function, states, name)
+
+
+def _parts(layer: Any) -> list[Any]:
+    """Return the layers inside a layer, however deep."""
+    return list(layer._flatten_layers(include_self=False)) if isinstance(layer, keras.layers.Layer) else []
+
+
+def _affine(function: Callable[..., Any], state: State) -> State:
+    """Propagate a state through an affine function, whose derivative is its difference from its value at 0."""
+    signal = state.signal * ops.exp(state.log_signal / 2)
+    tangent = function(state.noise) - function(ops.zeros_like(state.noise))
+    noise, log_noise = Rescaling.rescaled(ops.cast(tangent, "float32"), state.log_noise)
+    return State(ops.cast(function(signal), "float32"), noise, ops.zeros_like(log_noise), log_noise)

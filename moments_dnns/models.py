@@ -21,7 +21,7 @@ from .realizations import WEIGHTS_CHILD, describe_device, problems
 from .reinitialization import Fresh
 from .results import Moments
 from .store import check_writable, open_store
-from .validation import boolean, text, warn
+from .validation import boolean, refusal, text, warn
 from .walking import walker
 
 
@@ -79,7 +79,10 @@ def characterize(
     Reference: section 3 of arXiv 1811.03087, for the moments and the convention of batch normalization.
     """
     boolean("reinitialize", reinitialize)
-    patterns = [text("layers", pattern) for pattern in ([layers] if isinstance(layers, str) else layers)]
+    patterns = [layers] if isinstance(layers, str) else layers
+    if not isinstance(patterns, Sequence) or not patterns:
+        raise TypeError(refusal("layers must be a pattern of names, or several.", layers=layers))
+    patterns = [text("layers", pattern) for pattern in patterns]
     fed = feed(functional(model), images, noise)
     fresh = Fresh(model) if reinitialize else None
     network = fresh.model if fresh else functional(model)
@@ -124,23 +127,36 @@ def _realize(
     arrays = from_logarithms(MOMENTS, logarithms)
     for problem in problems(description, [index], arrays, logarithms):
         warn(problem, RuntimeWarning)
+    constant = np.flatnonzero((arrays["mu2_signal"][0] == 0) & np.isfinite(arrays["log_mu2_noise"][0]))
+    if constant.size:
+        first = description.layers[constant[0]]
+        warn(f"realization {index}: the signal does not vary at layer {first}, where chi is infinite", RuntimeWarning)
     return arrays
 
 
 def _hash(along: Route, network: keras.Model, with_weights: bool) -> str:
     """Return the hash of what is called with what settings, and perhaps of the weights."""
     calls = [
-        (call.name, type(call.layer).__name__, _config(call.layer), call.outputs, sorted(call.inputs.values()))
+        (call.name, type(call.layer).__name__, _config(call.layer), call.outputs, call.numbered())
         for call in along.calls
     ]
-    digest = hashlib.sha256(json.dumps(calls, default=lambda value: type(value).__name__, sort_keys=True).encode())
-    for variable in network.variables if with_weights else ():
+    digest = hashlib.sha256(json.dumps(calls, default=_plain, sort_keys=True).encode())
+    for variable in network.weights if with_weights else ():
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable.value)).data)
     return digest.hexdigest()
 
 
+def _plain(value: Any) -> Any:
+    """Return what says of a value all that JSON can hold: numbers of arrays, and the name of its type otherwise."""
+    return value.tolist() if hasattr(value, "tolist") else type(value).__name__
+
+
 def _config(layer: Any) -> Any:
+    """Return the settings of a layer, or of a function, of which only these count: Keras numbers its name."""
     try:
-        return layer.get_config()
+        config = dict(layer.get_config())
     except NotImplementedError:
         return None
+    if not isinstance(layer, keras.layers.Layer):
+        config.pop("name", None)
+    return config

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from .data import load_images
+from .data import Images, load_images
 from .experiment import Experiment
 from .figures import Drawing
+from .kernels import MOST_POINTS
 from .labelled import Moments
 from .narrow import Density, log_norm_density
 from .predictions import KNOWN, predict_experiment
@@ -19,6 +20,9 @@ from .validation import refusal, warn
 
 # Batches of which the theory is averaged: each costs a pass over M x M matrices, seconds for a batch of 64.
 MOST_BATCHES = 4
+
+# Points squared times layers that a figure waits for, over all batches: about a minute on one core.
+MOST_WORK = 4e7
 
 
 class Overlay(NamedTuple):
@@ -65,17 +69,38 @@ def overlay(type_plot: str, drawing: Drawing, moments: Mapping[str, Any]) -> Ove
         return Overlay(None, _densities(drawing, experiment))
     source = moments.sources[0]
     try:
-        prediction = predict_experiment(
-            attrs.evolve(experiment, seed=source.seed),
-            load_images(experiment.dataset),
-            indices([source])[:MOST_BATCHES],
-        )
+        images = load_images(experiment.dataset)
+        batches = min(MOST_BATCHES, _affordable(experiment, images))
+        prediction = predict_experiment(attrs.evolve(experiment, seed=source.seed), images, indices([source])[:batches])
     except (OSError, ValueError) as error:
         # The figure still shows what was measured, and relations between what was measured.
         warn(f"{type_plot} is drawn without curves of infinite width: {error}")
         return Overlay(None, {})
     counts = {"depth": experiment.depth, "res_depth": experiment.res_depth}
     return Overlay(read(f"theory of {type_plot}", {**prediction, **counts}, drawing), {})
+
+
+def _affordable(experiment: Experiment, images: Images) -> int:
+    """Return how many batches a figure can wait for.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    side = 1 if experiment.fully_connected else -(-images.images.shape[1] // 2)
+    points, layers = (
+        experiment.batch_size * side**2,
+        experiment.total_depth * experiment.row.num_repeats(experiment.res_depth),
+    )
+    batches, feasible = int(MOST_WORK // (points**2 * layers)), int((MOST_WORK / layers) ** 0.5) // side**2
+    if not batches:
+        raise ValueError(
+            refusal(
+                f"{points} points in {layers} layers take longer than a figure can wait for; {feasible} images would "
+                f"do. predict_experiment waits, for up to {MOST_POINTS} points.",
+                batch_size=experiment.batch_size,
+            )
+        )
+    return batches
 
 
 def _densities(drawing: Drawing, experiment: Experiment) -> dict[str, list[Density]]:

@@ -179,7 +179,8 @@ def _draw_theory(axes: Axes, drawn: Drawn, view: Callable[[Any], Any]) -> None:
     if overlay is None:
         return
     if overlay.exact is not None:
-        axes.plot(overlay.exact["depth"], view(log_band(curve.logs(overlay.exact)).mean), **EXACT)
+        look = EXACT if drawn.shown.label is None else {**EXACT, "color": drawn.look["color"]}
+        axes.plot(overlay.exact["depth"], view(log_band(curve.logs(overlay.exact)).mean), **look)
     if curve.relation and curve.relation in data:
         growth = activation_growth(np.exp(np.minimum(log_mean(data[curve.relation]), 0)))
         axes.plot(data["depth"], view(np.log(growth)), **RELATION)
@@ -235,7 +236,13 @@ def _interval(drawn: Drawn, first: str, last: str) -> str:
     """Return the confidence interval of tau in words, where theory is asked for and there are realizations enough."""
     data = drawn.shown.data
     logs = [data[name] for name in (drawn.curve.over, first, last)]
-    if drawn.shown.overlay is None or len(logs[0]) < 2 or not all(np.isfinite(each).all() for each in logs):
+    alone = drawn.shown.label is None  # of several, a legend has no room for it
+    if (
+        drawn.shown.overlay is None
+        or not alone
+        or len(logs[0]) < 2
+        or not all(np.isfinite(each).all() for each in logs)
+    ):
         return ""
     tau = bootstrap_power_law(data["depth"], logs[0], logs[1], logs[2], data["res_depth"]).tau
     return f" [{tau.lower:#.3g}, {tau.upper:#.3g}]"
@@ -243,7 +250,7 @@ def _interval(drawn: Drawn, first: str, last: str) -> str:
 
 def _power_law_label(law: PowerLaw, label: str | None, interval: str) -> str:
     if label is not None:
-        return rf"$\tau={law.tau:#.3g}$" + interval
+        return rf"$\tau={law.tau:#.3g}$"
     c = number(law.log_c / math.log(10), plain=abs(law.log_c) < LARGEST_LINEAR, digits=3)
     return rf"$c\,l^\tau$: $\tau={law.tau:#.3g}$" + (interval or f", $c={c}$")
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from .canvas import PaperFigure, check, save, styled
 from .diagnosis import diagnose
+from .experiment import Experiment
 from .figures import FIGURES, OF_ARCHITECTURE, Drawing, drawing_of
 from .labelled import Moments
 from .overlays import overlay
@@ -177,9 +178,12 @@ def plot_architecture(
     Reference: sections 3 to 6 of arXiv 1811.03087.
     """
     every = moments.values() if isinstance(moments, Mapping) and not isinstance(moments, Moments) else [moments]
-    if not every or not all(isinstance(each, Moments) for each in every):
+    if not every or not all(isinstance(each, Moments) and isinstance(each.experiment, Experiment) for each in every):
         raise TypeError(
-            refusal("moments must be Moments, or a mapping from labels to Moments.", moments=type(moments).__name__)
+            refusal(
+                "moments must be Moments of experiments, or a mapping from labels to these; plot_layers draws models.",
+                moments=type(moments).__name__,
+            )
         )
     rows = {each.experiment.row for each in every}
     if len(rows) > 1:

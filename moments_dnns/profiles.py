@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 
+from .characterization import Characterization
 from .figures import Curve, Drawing, Panel
+from .labelled import Moments
 from .validation import refusal, whole
 
 DECIBELS = 20 / math.log(10)  # of one unit of ln chi
@@ -44,7 +45,7 @@ LAYERS = Drawing(
 )
 
 
-def layer_arrays(moments: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def layer_arrays(moments: Moments) -> dict[str, np.ndarray]:
     """Return what is drawn of a characterized model: chi as its logarithm, its growth, shape and ranks of the signal.
 
     The shape of the signal is said by numbers without a scale: `mu4 / mu2**2`, which is 3 for a Gaussian and larger for
@@ -54,13 +55,12 @@ def layer_arrays(moments: Mapping[str, Any]) -> dict[str, np.ndarray]:
         moments: What `characterize` returned.
 
     Raises:
-        TypeError: If it is not a mapping.
-        ValueError: If it has no layers.
+        TypeError: If it is anything else.
     """
-    if not isinstance(moments, Mapping):
-        raise TypeError(refusal("moments must be a mapping from names to arrays.", moments=type(moments).__name__))
-    if "layer" not in moments:
-        raise ValueError(refusal("expected the moments of a model, which characterize() returns.", moments=[*moments]))
+    if not isinstance(moments, Moments) or not isinstance(moments.experiment, Characterization):
+        raise TypeError(
+            refusal("moments must be those of a model, which characterize() returns.", moments=type(moments).__name__)
+        )
     with np.errstate(divide="ignore", invalid="ignore"):  # what is not finite is reported when it is drawn
         return {
             "log_chi": moments["log_chi"],
@@ -94,7 +94,7 @@ def _block(layer: str) -> str:
     return found[0] if found else ""
 
 
-def layer_summary(moments: Mapping[str, Any], count: int = 10) -> str:
+def layer_summary(moments: Moments, count: int = 10) -> str:
     """Return in words how the sensitivity grows along a model, and the layers that amplify the noise most.
 
     The growth of a layer is chi behind it over chi of its inputs taken together, in dB (20 log10), as the mean over
@@ -108,12 +108,10 @@ def layer_summary(moments: Mapping[str, Any], count: int = 10) -> str:
         A few lines of text.
 
     Raises:
-        TypeError, ValueError: If `moments` is not that of a model, or `count` is no positive integer.
+        TypeError, ValueError: If `moments` are not those of a model, or `count` is no positive integer.
 
     Example:
 
-    >>> from moments_dnns.characterization import Characterization
-    >>> from moments_dnns import Moments
     >>> model = Characterization("net", ("image", "dense"), ((), (0,)), 1, (8, 4, 4, 1), "array-0123")
     >>> arrays = {name: np.ones((1, 2)) for name in model.array_names} | {"log_mu2_noise": np.log([[1.0, 100.0]])}
     >>> print(layer_summary(Moments(arrays, model)))
@@ -139,9 +137,8 @@ def layer_summary(moments: Mapping[str, Any], count: int = 10) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     realizations, total = growth.shape[0], DECIBELS * (chi[:, -1] - chi[:, 0]).mean()
-    name = getattr(getattr(moments, "experiment", None), "model", "model")
     title = (
-        f"{name}: χ grows by {total:.1f} dB along {_counted(len(names) - 1, 'layer')}, "
+        f"{moments.experiment.model}: χ grows by {total:.1f} dB along {_counted(len(names) - 1, 'layer')}, "
         f"{_counted(realizations, 'realization')}"
     )
     return "\n".join([title, *(f"  {line}" for line in lines if order)])

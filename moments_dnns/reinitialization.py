@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from .graphs import functional
+from .graphs import first_line, functional
 from .validation import refusal
 
 Initializer = Callable[..., Any]
@@ -36,14 +36,28 @@ class Fresh:
     """
 
     def __init__(self, model: keras.Model):
-        # Variables that are made in this scope get their values at its end, and know their initializers until then.
-        with keras.StatelessScope():
-            self.model = _copied(model)
-            self.drawn = [
-                (variable, variable._initializer)
-                for variable in self.model.variables
-                if keras.backend.is_float_dtype(variable.dtype) and variable._initializer is not None
-            ]
+        copies = Copies()
+        try:
+            # Variables that are made in this scope get their values at its end, and know their initializers until then.
+            with keras.StatelessScope():
+                self.model = copies.of_model(model)
+                kept = {id(variable) for layer in copies.kept for variable in layer.variables}
+                self.drawn = [
+                    (variable, _checked(variable))
+                    for variable in self.model.variables
+                    if keras.backend.is_float_dtype(variable.dtype)
+                    and variable._initializer is not None
+                    and id(variable) not in kept
+                ]
+        except Exception as error:
+            raise ValueError(
+                refusal(
+                    "expected a model of layers that Keras can copy from their get_config(), with initializers that "
+                    f"have a seed; reinitialize=False takes its own weights ({first_line(error)}).",
+                    model=model.name,
+                )
+            ) from error
+        copies.keep()
 
     def draw(self, seed: np.random.SeedSequence) -> None:
         """Draw all weights, each from a seed of its own."""
@@ -52,22 +66,55 @@ class Fresh:
             variable.assign(_seeded(initializer, each)(variable.shape, dtype=variable.dtype))
 
 
-def _copied(model: keras.Model) -> keras.Model:
-    """Return the functional model of a copy."""
-    if isinstance(model, keras.Sequential) or hasattr(model, "_nodes_by_depth"):
-        return functional(keras.models.clone_model(model))
-    shapes = [tuple(tensor.shape[1:]) for tensor in functional(model).inputs]
-    try:
-        copied = type(model).from_config(model.get_config())
-    except Exception as error:
-        raise ValueError(
-            refusal(
-                "expected a model with get_config(), from which it can be copied with fresh weights; "
-                f"reinitialize=False takes its own ({type(error).__name__}).",
-                model=model.name,
-            )
-        ) from error
-    return functional(copied, shapes)
+class Copies:
+    """Copies of layers, one for each layer, wherever in nested models it is called."""
+
+    def __init__(self) -> None:
+        self.made: dict[int, tuple[Any, Any]] = {}
+
+    def of_model(self, model: keras.Model) -> keras.Model:
+        """Return the functional model of a copy."""
+        if isinstance(model, keras.Sequential) or hasattr(model, "_nodes_by_depth"):
+            return functional(keras.models.clone_model(model, clone_function=self.of_layer, recursive=True))
+        shapes = [tuple(tensor.shape[1:]) for tensor in functional(model).inputs]
+        return functional(type(model).from_config(model.get_config()), shapes)
+
+    def of_layer(self, layer: Any) -> Any:
+        """Return the copy of a layer."""
+        if id(layer) not in self.made:
+            self.made[id(layer)] = layer, _copied(layer)
+        return self.made[id(layer)][1]
+
+    @property
+    def kept(self) -> list[Any]:
+        """The copies whose variables are no weights: statistics of a data set, to which they were adapted."""
+        return [copied for _, copied in self.made.values() if isinstance(copied, keras.layers.Normalization)]
+
+    def keep(self) -> None:
+        """Give these copies the values of their originals."""
+        for layer, copied in self.made.values():
+            if isinstance(copied, keras.layers.Normalization):
+                copied.set_weights(layer.get_weights())
+                copied.finalize_state()
+
+
+def _copied(layer: Any) -> Any:
+    if isinstance(layer, keras.layers.Lambda):
+        # Its configuration holds code, which Keras makes a function of only on trust; the function itself is at hand.
+        return keras.layers.Lambda(layer.function, layer._output_shape, arguments=layer.arguments, name=layer.name)
+    return type(layer).from_config(layer.get_config())
+
+
+def _checked(variable: Any) -> Initializer:
+    """Return the initializer of a variable, or refuse one that draws other values each time and has no seed."""
+    initializer: Initializer = variable._initializer
+    if not hasattr(initializer, "seed"):
+        one, other = (
+            np.asarray(keras.ops.convert_to_numpy(initializer(variable.shape, dtype=variable.dtype))) for _ in range(2)
+        )
+        if not np.array_equal(one, other):
+            raise ValueError(f"{variable.path} is drawn without a seed")
+    return initializer
 
 
 def _seeded(initializer: Initializer, seed: int) -> Initializer:

@@ -163,6 +163,8 @@ def prune_experiment(type_plot: str, name: str) -> int:
 def _needs(type_plot: str, experiment: Experiment) -> tuple[str, ...]:
     if type_plot in FIGURES:
         return FIGURES[type_plot].needs
+    if not isinstance(experiment, Experiment):
+        raise ValueError(refusal("the layers of a model have no figure to be pruned for.", type_plot=type_plot))
     return drawing_of(experiment.row, [of for of in ("noise", "signal") if experiment.takes_ranks(of)]).needs
 
 

@@ -54,7 +54,9 @@ def summary_drawing(moments: Mapping[str, Any]) -> Drawing:
         if curves:
             panels.append(Panel(f"${symbol}$", curves, log=True))
     if not panels:
-        raise ValueError(refusal("expected moments named <moment>_<loc>.", moments=list(moments)))
+        raise ValueError(
+            refusal("expected moments named <moment>_<loc>; plot_layers draws those of models.", moments=list(moments))
+        )
     return Drawing(tuple(panels))
 
 

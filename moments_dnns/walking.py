@@ -16,6 +16,7 @@ from .layers import InitialState
 from .lifting import propagate
 from .measurement import LogMoments
 from .state import State, Tensor
+from .validation import refusal
 
 
 class Walk(keras.layers.Layer):
@@ -57,28 +58,31 @@ class Walk(keras.layers.Layer):
         noise, *tensors = inputs
         values: dict[int, Any] = dict(enumerate(tensors))
         values[self.image] = self.start(values[self.image], noise)
-        rows = {self.image: self.measured(values[self.image])}
+        rows = {self.image: self.measured(values[self.image], "input")}
         for i, call in enumerate(self.calls):
             try:
                 outputs = self.outputs_of(call, values)
+                values |= zip(call.outputs, outputs, strict=True)
+                rows |= {
+                    number: self.measured(values[number], call.name) for number in call.outputs if number in self.rows
+                }
             except Exception as error:
                 self.problem = error
                 raise
-            values |= zip(call.outputs, outputs, strict=True)
-            rows |= {number: self.measured(values[number]) for number in call.outputs if number in self.rows}
             for number in {*call.inputs.values(), *call.outputs}:
                 if self.last_use.get(number, i) <= i:
                     del values[number]
         return ops.stack([rows[number] for number in self.rows])
 
-    def measured(self, state: State) -> Tensor:
+    def measured(self, state: State, name: str) -> Tensor:
         """Return the logarithms of the moments of a state, whose signal may have any scale of float32's range."""
-        signal, noise = (ops.cast(x, "float32") for x in (state.signal, state.noise))
+        if len(state.signal.shape) == 0:
+            raise ValueError(refusal("expected tensors with a batch axis.", layer=name))
+        # A number for each image is one channel.
+        signal, noise = (x if len(x.shape) > 1 else x[:, None] for x in (state.signal, state.noise))
         scaled = self.start(signal, noise)
-        log_signal, log_noise = (ops.cast(log, "float32") for log in (state.log_signal, state.log_noise))
-        return self.measure(
-            scaled._replace(log_signal=scaled.log_signal + log_signal, log_noise=scaled.log_noise + log_noise)
-        )
+        logs = scaled.log_signal + state.log_signal, scaled.log_noise + state.log_noise
+        return self.measure(State(scaled.signal, scaled.noise, *logs))
 
     def outputs_of(self, call: Call, values: dict[int, Any]) -> list[Any]:
         """Return the states behind a call; plain tensors where no state goes in."""

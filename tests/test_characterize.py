@@ -13,6 +13,7 @@ from moments_dnns.graphs import calls_of, functional
 from moments_dnns.layers import InitialState
 from moments_dnns.lifting import Propagate
 from moments_dnns.models import characterize
+from moments_dnns.reinitialization import Fresh
 
 # Every kind of test on every backend, but not every test: XLA takes seconds to compile each model.
 backend = pytest.mark.backend
@@ -299,8 +300,6 @@ def test_realizations_depend_on_seed_and_index_alone():
 @backend
 def test_layers_of_one_shape_and_initializer_get_different_weights():
     model = keras.Sequential([image_input(), *(conv(3, name=f"conv{i}", use_bias=False) for i in range(2))])
-    from moments_dnns.reinitialization import Fresh
-
     fresh = Fresh(model)
     fresh.draw(np.random.SeedSequence(0))
     one, other = fresh.model.get_weights()
@@ -309,12 +308,81 @@ def test_layers_of_one_shape_and_initializer_get_different_weights():
     assert np.concatenate([one, other]).var() == pytest.approx(2 / 54, rel=4 * np.sqrt(0.8 / 162))
 
 
+def test_layers_that_nested_models_share_stay_one():
+    layer = layers.Dense(3, name="shared")
+    one, other = (keras.Sequential([image_input(), layer], name=name) for name in ("one", "other"))
+    inputs = image_input()
+    model = keras.Model(inputs, other(one(inputs)))
+    assert len(Fresh(model).model.weights) == len(model.weights) == 2
+
+
+def test_what_a_layer_was_adapted_to_is_kept():
+    layer, inputs = layers.Normalization(name="adapted"), image_input()
+    layer.adapt(7 * images() + 3)
+    moments = characterize(keras.Model(inputs, layer(inputs)), 7 * images() + 3)
+    assert moments["nu2_signal"][0, 1] == pytest.approx(1, abs=1e-5)
+
+
+def test_lambdas_are_copied():
+    inputs = image_input()
+    model = keras.Model(inputs, layers.Lambda(lambda x: 3 * x, name="triple")(conv(name="conv")(inputs)))
+    moments = characterize(model, images(), noise=images(1))
+    assert moments["log_mu2_noise"][0, 2] - moments["log_mu2_noise"][0, 1] == pytest.approx(2 * np.log(3), abs=1e-5)
+    assert moments["log_growth"][0, 2] == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("changed", ["factor", "order", "weights"])
+def test_other_networks_do_not_continue_a_result(changed):
+    def make(other):
+        inputs = keras.Input(SHAPE[1:], name="image")
+        x, y = conv(3, name="conv")(inputs), layers.Rescaling(2.0 if changed == "factor" and other else 1.0)(inputs)
+        branches = [y, x] if changed == "order" and other else [x, y]
+        return seeded(keras.Model(inputs, layers.Subtract(name="difference")(branches), name="net"))
+
+    one, other = make(False), make(True)
+    if changed == "weights":
+        other.set_weights([2 * weight for weight in other.get_weights()])
+    kept = changed == "weights"
+    characterize(one, images(), name_experiment="net", reinitialize=not kept)
+    with pytest.raises(FileExistsError, match="settings or weights of layers"):
+        characterize(other, images(), name_experiment="net", reinitialize=not kept, num_realizations=2)
+
+
+def test_functions_keep_their_names_from_one_model_to_the_next():
+    for _ in range(2):
+        inputs = keras.Input(SHAPE[1:])
+        model = keras.Model(inputs, ops.relu(ops.relu(conv(name="conv")(inputs)) * 2), name="net")
+        moments = characterize(model, images(), name_experiment="net")
+    assert moments["layer"].tolist() == ["input", "conv", "relu", "multiply", "relu@2"]
+
+
+def test_images_are_resized_and_half_precision_is_propagated():
+    inputs = image_input()
+    x = layers.UpSampling2D(2, interpolation="bilinear", name="up")(conv(name="conv")(inputs))
+    x = layers.Conv2D(4, 3, dtype="mixed_float16", name="half")(x)
+    model = seeded(keras.Model(inputs, x))
+    moments = characterize(model, images(), noise=images(1), reinitialize=False)
+    up = keras.Model(inputs, model.get_layer("up").output)
+    expected = ops.convert_to_numpy(up(images(1))) - ops.convert_to_numpy(up(np.zeros(SHAPE, "float32")))
+    assert moments["log_mu2_noise"][0, 2] == pytest.approx(np.log(np.mean(expected**2)), abs=1e-5)
+    # Half precision rounds to 11 bits.
+    float32 = seeded(keras.models.clone_model(model))
+    assert moments["chi"][0, 3] == pytest.approx(
+        characterize(float32, images(), noise=images(1), reinitialize=False)["chi"][0, 3], rel=1e-2
+    )
+
+
+def test_one_number_for_each_image_is_one_channel():
+    inputs = image_input()
+    number = ops.mean(conv(name="conv")(inputs), axis=(1, 2, 3))
+    moments = characterize(keras.Model(inputs, number), images(), noise=images(1))
+    assert np.isfinite(moments["chi"]).all()
+
+
 def test_attention_gets_a_seed_for_every_kernel():
     inputs = image_input()
     x = layers.Reshape((64, 3), name="points")(inputs)
     x = layers.MultiHeadAttention(2, 3, use_bias=False, name="attention")(x, x)
-    from moments_dnns.reinitialization import Fresh
-
     fresh = Fresh(keras.Model(inputs, x))
     fresh.draw(np.random.SeedSequence(0))
     query, key, value, _ = fresh.model.get_weights()
@@ -448,23 +516,66 @@ def opaque():
     return model
 
 
+class Block(layers.Layer):
+    """Batch normalization that Keras does not show."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inside = layers.BatchNormalization()
+
+    def call(self, x):
+        return self.inside(x)
+
+
+def hidden_batch_norm():
+    x = image_input()
+    return keras.Model(x, Block(name="block")(x))
+
+
+@keras.saving.register_keras_serializable(package="tests")
+def without_seed(shape, dtype=None):
+    return keras.random.normal(shape, dtype=dtype)
+
+
+def unseeded():
+    x = image_input()
+    return keras.Model(x, conv(name="conv", kernel_initializer=without_seed)(x))
+
+
 REFUSED = {
     "no model": (lambda: layers.Dense(3), {}, TypeError, "model must be a keras.Model"),
     "unbuilt": (lambda: keras.Sequential([layers.Dense(3)]), {}, ValueError, "built model"),
     "unbuilt subclass": (lambda: Subclassed(), {}, ValueError, "built model"),
-    "no image": (lambda: keras.Sequential([keras.Input((4,)), layers.Dense(3)]), {}, ValueError, "one image input"),
-    "integers": (integers, {}, ValueError, "integers have no infinitesimal noise"),
+    "no image": (
+        lambda: keras.Sequential([keras.Input((4,)), layers.Dense(3)]),
+        {},
+        ValueError,
+        "exactly one image input",
+    ),
+    "integers": (integers, {}, ValueError, "exactly one image input"),
     "embedding": (embedding, {}, ValueError, "'lookup' looks up integers"),
     "no derivative": (rounding, {}, ValueError, "'cast.*' has none"),
     "opaque": (opaque, {}, ValueError, "look into|built model"),
     "one image alone": (nested, {"images": images(shape=(1, 8, 8, 3))}, ValueError, "at least two"),
     "another shape": (nested, {"images": images(shape=(2, 8, 8, 1))}, ValueError, r"shape \(batch, 8, 8, 3\)"),
-    "no numbers": (nested, {"images": "cifar10"}, TypeError, "array of numbers"),
+    "no numbers": (nested, {"images": "cifar10"}, TypeError, "array of real numbers"),
     "constant": (nested, {"images": np.ones(SHAPE)}, ValueError, "not all the same"),
     "infinite": (nested, {"images": np.full(SHAPE, np.inf)}, ValueError, "finite"),
     "zero noise": (nested, {"noise": np.zeros(SHAPE)}, ValueError, "noise must be"),
     "noise of another kind": (nested, {"noise": "uniform"}, TypeError, "noise must be"),
     "no such layer": (nested, {"layers": "conv9"}, ValueError, "inner/inner_conv"),
+    "layers that are no pattern": (nested, {"layers": 5}, TypeError, "layers must be a pattern"),
+    "no patterns": (nested, {"layers": []}, TypeError, "layers must be a pattern"),
+    "a list for several inputs": (two_inputs, {"images": images()}, ValueError, "mapping with an array for each"),
+    "numbers for integers": (
+        lambda: keras.Model([x := image_input(), keras.Input((), dtype="int32", name="label")], x),
+        {"images": {"image": images(), "label": np.zeros(6)}},
+        TypeError,
+        "label must hold integers",
+    ),
+    "an initializer without a seed": (unseeded, {}, ValueError, "drawn without a seed"),
+    "hidden batch norm": (lambda: hidden_batch_norm(), {}, ValueError, "holds one inside"),
+    "a scalar": (lambda: keras.Model(x := image_input(), ops.mean(x)), {}, ValueError, "batch axis"),
     "no realizations": (nested, {"num_realizations": 0}, ValueError, "num_realizations"),
     "a negative seed": (nested, {"seed": -1}, ValueError, "seed"),
     "channels first": (

@@ -27,9 +27,9 @@ FLOORS = [
             "activation boundaries characterization experiment feeding figures measurement normalized randomness "
             "reinitialization"
         ),
-        "initializers normalization profiles reading record summaries theory",
+        "initializers normalization reading record summaries theory",
         "findings generations labelled layers predictions",
-        "diagnosis lifting overlays resizing results store",
+        "diagnosis lifting overlays profiles resizing results store",
         "memory network panels walking",
         "plotting realizations",
         "execution layer_plots models",

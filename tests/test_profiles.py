@@ -109,7 +109,7 @@ def test_the_figure_is_saved(tmp_path):
 @pytest.mark.parametrize("function", [plot_layers, layer_summary])
 @pytest.mark.parametrize(
     ("moments", "error"),
-    [([1.0], TypeError), ({"chi_loc1": np.ones((1, 1)), "depth": [1]}, ValueError)],
+    [([1.0], TypeError), ({"chi_loc1": np.ones((1, 1)), "depth": [1]}, TypeError)],
 )
 def test_what_is_no_model_is_refused(function, moments, error):
     with pytest.raises(error, match="Received: moments="):
