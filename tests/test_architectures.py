@@ -364,7 +364,7 @@ def described(architecture, **changes):
         (
             lambda: plot_architecture({"chi_loc1": np.ones((1, 1))}),
             TypeError,
-            "must be Moments, or a mapping from labels",
+            "must be Moments of experiments, or a mapping from labels",
         ),
     ],
 )
