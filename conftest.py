@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-# All three are read when the libraries are imported, hence before any test module is.
+# They are read when the libraries are imported, hence before any test module is.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["MPLBACKEND"] = "Agg"
+# Tests run side by side: threads of NumPy would wait for each other, ten times as long as they work.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

@@ -81,7 +81,6 @@ def examples_of(document):
     return re.findall("```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
 
 
-@pytest.mark.backend
 @pytest.mark.parametrize("example", examples_of("README.md"), ids=lambda code: code[:30])
 def test_examples_of_the_readme_run(example, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -96,7 +95,6 @@ def test_examples_of_the_guide_to_models_run(example, tmp_path, monkeypatch):
     exec(compile(smaller.replace("num_realizations=3", 'layers="*_relu"'), "models.md", "exec"), {})
 
 
-@pytest.mark.backend
 def test_the_guide_to_architectures_runs_and_names_all_steps(tmp_path, monkeypatch, capsys):
     guide = (ROOT / "docs" / "architectures.md").read_text()
     assert {
