@@ -116,7 +116,7 @@ def test_any_architecture_whose_steps_are_known_has_its_curves():
 
 
 UNREACHED = {
-    "too many points": (plot_bn_ff, {"kernel_size": 3, "batch_size": 64}, "8 images would do"),
+    "too many points": (plot_bn_ff, {"kernel_size": 3, "batch_size": 64}, "a batch of 8 would do"),
     "another activation": (plot_bn_ff, {"activation": "tanh"}, "activation='tanh'"),
     "images that are gone": (plot_bn_ff, {"dataset": "gone.npy"}, "gone.npy"),
     "convolutional histograms": (plot_vanilla_histo, {"kernel_size": 3, "architecture": "vanilla"}, "fully connected"),
