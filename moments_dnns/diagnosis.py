@@ -101,7 +101,8 @@ class Diagnosis:
             yield f"kurtosis of the normalized signal: {self.kurtosis}"
         yield from (f"missing: {words}" for words in self.missing)
         left_out = f", left out {self.left_out} realizations" if self.left_out else ""
-        yield f"{self.num_realizations} realizations at {self.num_depths} depths{left_out}"
+        noun = "realization" + "s" * (self.num_realizations != 1)
+        yield f"{self.num_realizations} {noun} at {self.num_depths} depths{left_out}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold; the ends of intervals that are not there are None."""
