@@ -95,8 +95,8 @@ def _affordable(experiment: Experiment, images: Images) -> int:
     if not batches:
         raise ValueError(
             refusal(
-                f"{points} points in {layers} layers take longer than a figure can wait for; a batch of {feasible} would "
-                f"do. predict_experiment waits, for up to {MOST_POINTS} points.",
+                f"{points} points in {layers} layers take longer than a figure can wait for; a batch of {feasible} "
+                f"would do. predict_experiment waits, for up to {MOST_POINTS} points.",
                 batch_size=experiment.batch_size,
             )
         )
