@@ -184,7 +184,7 @@ def test_check_6_small_steps(architecture, geometry, step):
     """All steps are piecewise linear: away from the kinks a step of any size gives the tangent, up to rounding."""
     experiment = make_experiment(architecture, geometry)
     state, kernel = draw_state(experiment), draw_kernels(experiment)[0]
-    signal, noise = np.asarray(state.signal), np.clip(state.noise, -1, 1)
+    signal, noise = np.asarray(state.signal), np.clip(np.asarray(state.noise), -1, 1)
     # The size of the step, and signals that are further from 0 than it.
     t = 2.0**-4
     signal = signal + np.sign(signal) * t

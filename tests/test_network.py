@@ -67,7 +67,7 @@ def test_one_block_from_a_given_state(architecture, geometry, res_depth, epsilon
     # The noise may grow exponentially in any network, the signal only where it is not normalized.
     rescaled = [states[-1].noise] if experiment.row.normalized else [states[-1].signal, states[-1].noise]
     for x in rescaled:
-        assert np.mean(np.square(x)) == pytest.approx(1, rel=1e-5)
+        assert float(keras.ops.mean(keras.ops.square(x))) == pytest.approx(1, rel=1e-5)
 
 
 # --- networks ------------------------------------------------------------------------------------------------------

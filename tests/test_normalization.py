@@ -82,6 +82,8 @@ def test_against_keras_and_its_derivative(name):
     ours, _, theirs = TABLE[name]
     state, layer = random_state(), theirs(0.01)
     layer.build(SHAPE)
+    if name == "batch" and keras.backend.backend() == "torch":
+        pytest.skip("Keras' layer changes its moving averages in place, which PyTorch does not differentiate")
     training = {"training": True} if name == "batch" else {}
     signal, noise = ops.jvp(lambda x: layer(x, **training), (state.signal,), (state.noise,))
     normalized = ours(0.01)(state)
