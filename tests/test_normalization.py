@@ -99,8 +99,9 @@ def test_what_is_constant_at_epsilon_zero_becomes_zero(name):
     for x in normalized[:2]:
         assert not ops.convert_to_numpy(x).any()
     # With an epsilon the noise passes, as far as it is not constant itself.
-    noise = true(TABLE[name][0](0.25)(make_state(signal, state.noise)))[1]
-    assert_close(noise, expected(name, (signal + 1e-9 * state.noise, np.asarray(state.noise)), 0.25)[1], 1e-4)
+    perturbation = np.asarray(state.noise)
+    noise = true(TABLE[name][0](0.25)(make_state(signal, perturbation)))[1]
+    assert_close(noise, expected(name, (signal + 1e-9 * perturbation, perturbation), 0.25)[1], 1e-4)
 
 
 @each_normalization
