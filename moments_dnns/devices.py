@@ -10,7 +10,8 @@ from typing import Any
 
 import keras
 
-# TensorFlow and PyTorch have one setting for all threads, which thus take turns on an accelerator.
+# TensorFlow and PyTorch have one setting for all threads, which thus take turns on an accelerator; on PyTorch anywhere,
+# because forward derivatives belong to the whole process, and two threads would disturb each other's.
 _TURN = threading.RLock()
 
 
@@ -40,7 +41,8 @@ def product_precision(precision: str) -> AbstractContextManager[Any]:
     """Let products of matrices and convolutions keep all digits of float32, or use the TF32 of NVIDIA's tensor cores.
 
     TF32 rounds the factors to 10 bits and adds up in float32, at several times the speed. Without an accelerator
-    nothing is set. What the backend was told before holds again afterwards.
+    nothing is set; on PyTorch, threads take turns within the context. What the backend was told before holds again
+    afterwards.
 
     Args:
         precision: `"float32"` or `"tf32"`.
@@ -54,9 +56,9 @@ def product_precision(precision: str) -> AbstractContextManager[Any]:
     ...     keras.ops.matmul(np.ones((1, 2)), np.ones((2, 1))).shape[0]
     1
     """
-    if not accelerators():
-        return nullcontext()
     backend = keras.backend.backend()
+    if not accelerators():
+        return _TURN if backend == "torch" else nullcontext()
     return TOLD[backend](importlib.import_module(backend), precision == "tf32")
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from .devices import uses_xla
+from .devices import product_precision, uses_xla
 from .feeding import Feed
 from .graphs import Call, Route
 from .layers import InitialState
@@ -108,7 +108,8 @@ def walker(network: keras.Model, along: Route, fed: Feed, statistics: str) -> Ca
 
     def walk(*arrays: np.ndarray) -> np.ndarray:
         try:
-            return np.asarray(model.predict_on_batch(list(arrays)))
+            with product_precision("float32"):
+                return np.asarray(model.predict_on_batch(list(arrays)))
         except Exception:
             # Keras adds the arguments of all calls around to a message; that of the layer says what matters.
             if layer.problem is not None:
