@@ -13,7 +13,7 @@ import attrs
 import numpy as np
 
 from .estimates import Estimate, estimate, slopes
-from .moments import DERIVATIONS, MOMENTS, derive, split_name
+from .moments import DERIVATIONS, MOMENTS, array_name, derive, split_name
 from .reading import Checked, checked_depth
 from .validation import refusal
 
@@ -67,20 +67,17 @@ class Measured:
         if not isinstance(moments, Mapping):
             raise TypeError(refusal("moments must be a mapping from names to arrays.", moments=type(moments).__name__))
         self.layered = "layer" in moments.keys()
-        # The layers of a model are one place.
-        places = {
-            name: re.fullmatch(rf"({'|'.join([*MOMENTS, *DERIVATIONS])})(_loc\d+)?", name) for name in moments.keys()
-        }
-        named = {f"{match[1]}{match[2] or '_loc0'}": name for name, match in places.items() if match}
-        if not named:
+        # The layers of a model are one place, without a name.
+        places = {name: place for name in moments.keys() if (place := _place(name)) is not None}
+        if not places:
             raise ValueError(refusal("expected moments named <moment>_<loc> or <moment>.", moments=list(moments)))
         row = getattr(getattr(moments, "experiment", None), "row", None)
         self.unit = (
             "measured layer" if self.layered else "residual unit" if getattr(row, "residual", False) else "layer"
         )
-        self.arrays = Checked({name: moments[stored] for name, stored in named.items()})
-        self.places = sorted({split_name(name)[1] for name in named}, key=lambda place: int(place.removeprefix("loc")))
-        self.shape = np.shape(self.arrays[next(iter(named))])
+        self.arrays = Checked({name: moments[name] for name in places})
+        self.places = sorted(set(places.values()), key=lambda place: int(place.removeprefix("loc") or 0))
+        self.shape = np.shape(self.arrays[next(iter(places))])
         if not self.layered and "depth" not in moments.keys():
             raise ValueError(refusal("expected depth, or layer for the layers of a model.", moments=list(moments)))
         self.depth = checked_depth(np.arange(1, self.shape[1] + 1) if self.layered else moments["depth"], self.shape)
@@ -95,7 +92,7 @@ class Measured:
         """Return the array of a moment at a place, or None where it does not follow from what is there."""
         with np.errstate(all="ignore"):  # a dead signal and its dead noise have no chi
             try:
-                return np.asarray(derive(self.arrays, f"{moment}_{place}"), np.float64)
+                return np.asarray(derive(self.arrays, array_name(moment, place)), np.float64)
             except KeyError:
                 return None
 
@@ -103,6 +100,12 @@ class Measured:
         """Return the array of a moment at the last place where there is one."""
         found = (self.at(moment, place) for place in reversed(self.places))
         return next((array for array in found if array is not None), None)
+
+
+def _place(name: str) -> str | None:
+    """Return the place of a moment, or None of what is no moment."""
+    moment, place = split_name(name)
+    return place if moment in {*MOMENTS, *DERIVATIONS} and re.fullmatch(r"(loc\d+)?", place) else None
 
 
 def growth(measured: Measured, lost: np.ndarray) -> Growth | None:

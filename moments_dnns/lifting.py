@@ -47,7 +47,7 @@ def lift(function: Callable[..., Any], states: Sequence[State], name: str) -> li
     log_noise = states[0].log_noise
     for state in states[1:]:
         log_noise = ops.maximum(log_noise, state.log_noise)
-    signals = [state.signal * ops.exp(state.log_signal / 2) for state in states]
+    signals = [_true_signal(state) for state in states]
     noises = [state.noise * ops.exp((state.log_noise - log_noise) / 2) for state in states]
 
     def flat(*inputs: Tensor) -> list[Tensor]:
@@ -65,16 +65,17 @@ def lift(function: Callable[..., Any], states: Sequence[State], name: str) -> li
         raise _without_derivative(
             name, "its output does not depend on its input in a way that this backend differentiates"
         )
-    zero = ops.zeros_like(log_noise)
-    return [
-        State(output, *_swapped(Rescaling.rescaled(tangent, log_noise), zero))
-        for output, tangent in zip(outputs, tangents, strict=True)
-    ]
+    return [_rescaled(output, tangent, log_noise) for output, tangent in zip(outputs, tangents, strict=True)]
 
 
-def _swapped(rescaled: tuple[Tensor, Tensor], log_signal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    noise, log_noise = rescaled
-    return noise, log_signal, log_noise
+def _true_signal(state: State) -> Tensor:
+    return state.signal * ops.exp(state.log_signal / 2)
+
+
+def _rescaled(signal: Tensor, noise: Tensor, log_noise: Tensor) -> State:
+    """Return the state of a true signal, whose noise is divided by its root mean square."""
+    noise, log_noise = Rescaling.rescaled(noise, log_noise)
+    return State(signal, noise, ops.zeros_like(log_noise), log_noise)
 
 
 def _without_derivative(name: str, found: str) -> ValueError:
@@ -102,7 +103,7 @@ def normalize_with_batch(layer: keras.layers.BatchNormalization, state: State) -
 
     Reference: equations 4 and 5, section 2 of arXiv 1811.03087.
     """
-    signal = state.signal * ops.exp(state.log_signal / 2)
+    signal = _true_signal(state)
     axis = layer.axis % len(signal.shape)
     axes = [i for i in range(len(signal.shape)) if i != axis]
     signal = signal - ops.mean(signal, axis=axes, keepdims=True)
@@ -110,11 +111,10 @@ def normalize_with_batch(layer: keras.layers.BatchNormalization, state: State) -
     shape = [signal.shape[axis] if i == axis else 1 for i in range(len(signal.shape))]
     if layer.scale:
         factor = factor * ops.reshape(ops.cast(layer.gamma, "float32"), shape)
-    noise, log_noise = Rescaling.rescaled(state.noise * factor, state.log_noise)
-    signal = signal * factor
+    noise, signal = state.noise * factor, signal * factor
     if layer.center:
         signal = signal + ops.reshape(ops.cast(layer.beta, "float32"), shape)
-    return State(signal, noise, ops.zeros_like(log_noise), log_noise)
+    return _rescaled(signal, noise, state.log_noise)
 
 
 @register
@@ -209,7 +209,6 @@ def _parts(layer: Any) -> list[Any]:
 
 def _affine(function: Callable[..., Any], state: State) -> State:
     """Propagate a state through an affine function, whose derivative is its difference from its value at 0."""
-    signal = state.signal * ops.exp(state.log_signal / 2)
     tangent = function(state.noise) - function(ops.zeros_like(state.noise))
-    noise, log_noise = Rescaling.rescaled(ops.cast(tangent, "float32"), state.log_noise)
-    return State(ops.cast(function(signal), "float32"), noise, ops.zeros_like(log_noise), log_noise)
+    signal = function(_true_signal(state))
+    return _rescaled(ops.cast(signal, "float32"), ops.cast(tangent, "float32"), state.log_noise)

@@ -41,7 +41,7 @@ class Fresh:
             # Variables that are made in this scope get their values at its end, and know their initializers until then.
             with keras.StatelessScope():
                 self.model = copies.of_model(model)
-                kept = {id(variable) for layer in copies.kept for variable in layer.variables}
+                kept = {id(variable) for _, copied in copies.adapted for variable in copied.variables}
                 self.drawn = [
                     (variable, _checked(variable))
                     for variable in self.model.variables
@@ -57,7 +57,9 @@ class Fresh:
                     model=model.name,
                 )
             ) from error
-        copies.keep()
+        for layer, copied in copies.adapted:
+            copied.set_weights(layer.get_weights())
+            copied.finalize_state()
 
     def draw(self, seed: np.random.SeedSequence) -> None:
         """Draw all weights, each from a seed of its own."""
@@ -86,16 +88,9 @@ class Copies:
         return self.made[id(layer)][1]
 
     @property
-    def kept(self) -> list[Any]:
-        """The copies whose variables are no weights: statistics of a data set, to which they were adapted."""
-        return [copied for _, copied in self.made.values() if isinstance(copied, keras.layers.Normalization)]
-
-    def keep(self) -> None:
-        """Give these copies the values of their originals."""
-        for layer, copied in self.made.values():
-            if isinstance(copied, keras.layers.Normalization):
-                copied.set_weights(layer.get_weights())
-                copied.finalize_state()
+    def adapted(self) -> list[tuple[Any, Any]]:
+        """Layers and copies whose variables are no weights: statistics of a data set, to which they were adapted."""
+        return [pair for pair in self.made.values() if isinstance(pair[1], keras.layers.Normalization)]
 
 
 def _copied(layer: Any) -> Any:
