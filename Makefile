@@ -17,7 +17,7 @@ $(INSTALLED): pyproject.toml requirements.txt
 	@touch $@
 
 demo: install
-	$(RUN) demo.py
+	$(RUN) -m scripts.demo
 
 # The whole suite on TensorFlow, the tests that compute with Keras on every other backend that is installed; as many at
 # a time as there are cores.
@@ -32,7 +32,7 @@ test: install
 # The experiments that ship in npy/, and docs/results.md: SIZE=quick, cpu or paper. What is there is not run again.
 SIZE ?= quick
 results: install
-	$(RUN) results.py --size $(SIZE)
+	$(RUN) -m scripts.results --size $(SIZE)
 
 # Settings A to F on every installed backend; benchmarks/README.md says what is measured.
 bench: install

@@ -12,20 +12,21 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from moments_dnns.cli import Parser, run
-from moments_dnns.figures import FIGURES, OF_ARCHITECTURE
-from moments_dnns.files import CorruptExperimentError
-from moments_dnns.folders import experiment_folder
-from moments_dnns.generations import num_bytes, read_record
-from moments_dnns.record import num_rows
-from moments_dnns.results import (
+from moments_dnns._cli import Parser, run
+from moments_dnns.plots.derived import OF_ARCHITECTURE
+from moments_dnns.plots.figures import FIGURES
+from moments_dnns.plots.pruning import prune_experiment
+from moments_dnns.results.experiments import (
     delete_experiment,
     list_experiments,
     load_experiment,
     merge_experiments,
-    prune_experiment,
     save_experiment,
 )
+from moments_dnns.results.files import CorruptExperimentError
+from moments_dnns.results.folders import experiment_folder
+from moments_dnns.results.record import num_rows
+from moments_dnns.results.transactions import num_bytes, read_record
 
 __all__ = [
     "delete_experiment",

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from moments_dnns.cli import Parser, run
-from moments_dnns.figures import FIGURES, OF_ARCHITECTURE
-from moments_dnns.layer_plots import plot_layers
-from moments_dnns.plotting import (
+from moments_dnns._cli import Parser, run
+from moments_dnns._validation import refusal
+from moments_dnns.plots.derived import OF_ARCHITECTURE
+from moments_dnns.plots.experiments import (
     plot_architecture,
     plot_bn_ff,
     plot_bn_res,
@@ -25,8 +25,9 @@ from moments_dnns.plotting import (
     plot_vanilla,
     plot_vanilla_histo,
 )
-from moments_dnns.results import load_experiment
-from moments_dnns.validation import refusal
+from moments_dnns.plots.figures import FIGURES
+from moments_dnns.plots.models import plot_layers
+from moments_dnns.results.experiments import load_experiment
 
 SUMMARY = "summary"
 LAYERS = "layers"

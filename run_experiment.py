@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import attrs
 
 from moments_dnns import Experiment, run_experiment
-from moments_dnns.cli import Parser, run
-from moments_dnns.simulation import RUN_OPTIONS
+from moments_dnns._cli import Parser, run
+from moments_dnns.simulation.run import RUN_OPTIONS
 
 __all__ = ["main", "run_experiment"]
 

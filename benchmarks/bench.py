@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import attrs
 
 from moments_dnns import Experiment
-from moments_dnns.cli import Parser
+from moments_dnns._cli import Parser
 
 from . import rates
 from .common import (

@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from moments_dnns import Experiment
+from moments_dnns._validation import refusal
 from moments_dnns.data import load_images
-from moments_dnns.execution import WorkerPool
-from moments_dnns.provenance import versions
-from moments_dnns.realizations import Simulator, joined
-from moments_dnns.validation import refusal
+from moments_dnns.results.provenance import versions
+from moments_dnns.simulation.executors import WorkerPool
+from moments_dnns.simulation.realizations import Simulator, joined
 
 README = Path(__file__).with_name("README.md")
 BACKENDS = ("tensorflow", "jax", "torch")

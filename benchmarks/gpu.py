@@ -15,8 +15,8 @@ import attrs
 import numpy as np
 
 from moments_dnns import Experiment
-from moments_dnns.cli import Parser
-from moments_dnns.experiment import PRECISIONS
+from moments_dnns._cli import Parser
+from moments_dnns.descriptions.choices import PRECISIONS
 from moments_dnns.moments import derive
 
 from . import rates
@@ -78,7 +78,7 @@ def largest_z(experiment: Experiment, one: dict[str, np.ndarray], other: dict[st
     Compared are ln chi, effective ranks and the fourth moment, as logarithms, at every place and measured depth.
     """
     z = []
-    for name in (f"{moment}_{place}" for place in experiment.row.places for moment in COMPARED):
+    for name in (f"{moment}_{place}" for place in experiment.structure.places for moment in COMPARED):
         with suppress(KeyError):
             samples = [derive(arrays, name) for arrays in (one, other)]
             if not name.startswith("log"):  # the tails of fourth moments are heavy
@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     import keras
 
-    from moments_dnns.devices import accelerators, product_precision
+    from moments_dnns._backend import accelerators, product_precision
 
     if not (arguments.anyway or accelerators()):
         parser.error(

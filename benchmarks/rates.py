@@ -64,7 +64,7 @@ def products(experiment: Experiment) -> tuple[Product, Product]:
     """Return the first convolution and each later one, of signal and noise at once, as products of matrices."""
     height, width, channels = image_shape(experiment.dataset)
     size, num_channels = experiment.kernel_size, experiment.num_channels
-    side = 1 if experiment.fully_connected else -(-height // 2)
+    side = experiment.layer_side(height)
     inputs = height * width * channels if experiment.fully_connected else channels
     rows = 2 * experiment.batch_size * side**2
     first, other = (Product(rows, size**2 * n, num_channels, size, side) for n in (inputs, num_channels))

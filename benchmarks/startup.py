@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from moments_dnns import Experiment, Moments, save_experiment
-from moments_dnns.cli import Parser
+from moments_dnns._cli import Parser
 
 from .common import machine, number, table, timed, write
 

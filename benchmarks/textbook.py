@@ -36,9 +36,14 @@ class Textbook:
         self.experiment = experiment
         self.images = images.reshape(len(images), 1, 1, -1) if experiment.fully_connected else images
         width, size = experiment.num_channels, experiment.kernel_size
-        strides = 1 if experiment.fully_connected else 2
         first, *others = (
-            layers.Conv2D(width, size, strides=strides if i == 0 else 1, use_bias=False, kernel_initializer="zeros")
+            layers.Conv2D(
+                width,
+                size,
+                strides=experiment.first_strides if i == 0 else 1,
+                use_bias=False,
+                kernel_initializer="zeros",
+            )
             for i in range(1 + experiment.total_depth * experiment.kernels_per_layer)
         )
         first.build((None, None, None, self.images.shape[-1]))
@@ -82,7 +87,7 @@ class Textbook:
                 rows.append(
                     [
                         value
-                        for place, at in zip(self.experiment.row.places, pairs, strict=True)
+                        for place, at in zip(self.experiment.structure.places, pairs, strict=True)
                         for value in self.moments_at(place, at, log)
                     ]
                 )
@@ -91,7 +96,7 @@ class Textbook:
 
     def layer(self, pair: Pair, convolutions: Iterator[Any]) -> list[Pair]:
         """Return signal and noise at the places of one layer, or residual unit."""
-        row = self.experiment.row
+        row = self.experiment.structure
         steps = {
             "conv": lambda pair: self.convolve(pair, next(convolutions)),
             "batch_norm": self.normalize,

@@ -1,109 +1,33 @@
-from .activation import Activation
-from .architectures import ARCHITECTURES, Architecture, Step
-from .characterization import Characterization
-from .closed_forms import (
-    activation_growth,
-    batch_norm_growth,
-    batch_norm_mu4,
-    batch_norm_nu1,
-    feedforward_growth,
-    vanilla_slope,
-)
-from .diagnosis import Diagnosis, diagnose
-from .experiment import Experiment
-from .exponents import bootstrap_power_law, residual_sensitivity
-from .figures import FIGURES
-from .initializers import DeltaOrthogonal
-from .layer_plots import plot_layers
-from .layers import Add, Convolution, InitialState, Rescaling
-from .lifting import Propagate
-from .measurement import LogMoments, effective_rank
-from .models import characterize
-from .moments import MOMENTS
-from .narrow import log_norm_cdf, log_norm_cumulants, log_norm_density
-from .network import build_network
-from .normalization import (
-    BatchNormalization,
-    GroupNormalization,
-    InstanceNormalization,
-    LayerNormalization,
-    RMSNormalization,
-)
-from .plotting import plot_architecture, plot_bn_ff, plot_bn_res, plot_summary, plot_vanilla, plot_vanilla_histo
-from .predictions import predict, predict_experiment
-from .profiles import layer_summary
-from .resizing import AveragePooling, MaxPooling, TokenMixing
-from .results import (
-    Moments,
-    delete_experiment,
-    list_experiments,
-    load_experiment,
-    merge_experiments,
-    prune_experiment,
-    save_experiment,
-)
-from .simulation import run_experiment
-from .state import State
-from .theory import infinite_width
+from . import analysis as analysis
+from . import data as data
+from . import layers as layers
+from . import moments as moments
+from . import plots as plots
+from . import simulation as simulation
+from . import theory as theory
+from .analysis.diagnosis import diagnose as diagnose
+from .analysis.layers import layer_summary as layer_summary
+from .characterization.run import characterize as characterize
+from .data import load_images as load_images
+from .descriptions.architecture import ARCHITECTURES as ARCHITECTURES
+from .descriptions.architecture import Architecture as Architecture
+from .descriptions.experiment import Experiment as Experiment
+from .descriptions.steps import Step as Step
+from .plots.experiments import plot_architecture as plot_architecture
+from .plots.experiments import plot_bn_ff as plot_bn_ff
+from .plots.experiments import plot_bn_res as plot_bn_res
+from .plots.experiments import plot_summary as plot_summary
+from .plots.experiments import plot_vanilla as plot_vanilla
+from .plots.experiments import plot_vanilla_histo as plot_vanilla_histo
+from .plots.models import plot_layers as plot_layers
+from .plots.pruning import prune_experiment as prune_experiment
+from .results.experiments import delete_experiment as delete_experiment
+from .results.experiments import list_experiments as list_experiments
+from .results.experiments import load_experiment as load_experiment
+from .results.experiments import merge_experiments as merge_experiments
+from .results.experiments import save_experiment as save_experiment
+from .results.files import CorruptExperimentError as CorruptExperimentError
+from .results.moments import Moments as Moments
+from .simulation.run import run_experiment as run_experiment
 
-__all__ = [
-    "ARCHITECTURES",
-    "FIGURES",
-    "MOMENTS",
-    "Activation",
-    "Add",
-    "Architecture",
-    "AveragePooling",
-    "BatchNormalization",
-    "Characterization",
-    "Convolution",
-    "DeltaOrthogonal",
-    "Diagnosis",
-    "Experiment",
-    "GroupNormalization",
-    "InitialState",
-    "InstanceNormalization",
-    "LayerNormalization",
-    "LogMoments",
-    "MaxPooling",
-    "Moments",
-    "Propagate",
-    "RMSNormalization",
-    "Rescaling",
-    "State",
-    "Step",
-    "TokenMixing",
-    "activation_growth",
-    "batch_norm_growth",
-    "batch_norm_mu4",
-    "batch_norm_nu1",
-    "bootstrap_power_law",
-    "build_network",
-    "characterize",
-    "delete_experiment",
-    "diagnose",
-    "effective_rank",
-    "feedforward_growth",
-    "infinite_width",
-    "layer_summary",
-    "list_experiments",
-    "load_experiment",
-    "log_norm_cdf",
-    "log_norm_cumulants",
-    "log_norm_density",
-    "merge_experiments",
-    "plot_architecture",
-    "plot_bn_ff",
-    "plot_bn_res",
-    "plot_layers",
-    "plot_summary",
-    "plot_vanilla",
-    "plot_vanilla_histo",
-    "predict",
-    "predict_experiment",
-    "prune_experiment",
-    "residual_sensitivity",
-    "run_experiment",
-    "save_experiment",
-    "vanilla_slope",
-]
+__version__: str

@@ -16,12 +16,18 @@ import attrs
 import numpy as np
 from PIL import Image
 
-from .validation import refusal, whole
+from . import _seeds
+from ._validation import refusal, whole
 
 Dataset: TypeAlias = str | os.PathLike[str] | np.ndarray
 
+
 SUFFIXES = (".npy", ".npz")
+
+
 KEPT = {"bool": np.uint8, "uint8": np.uint8, "float32": np.float32}  # Any other type of number becomes float64.
+
+
 CONTENT = "images must be a numeric array of shape (images, height, width) or (images, height, width, channels)."
 
 
@@ -119,7 +125,7 @@ def draw_batch(images: Images, batch_size: int, *, flatten: bool, seed: np.rando
     """Draw different images and their noise: the input of one realization.
 
     Every channel of the signal is standardised over (batch, height, width), `x = (y - mean(y)) / std(y)`; a channel
-    that is constant over the batch is centred and left at zero. Children 0 and 1 of the seed are used.
+    that is constant over the batch is centred and left at zero. Two children of the seed draw the images and the noise.
 
     Args:
         images: Where to draw from.
@@ -146,7 +152,7 @@ def draw_batch(images: Images, batch_size: int, *, flatten: bool, seed: np.rando
         raise ValueError(
             refusal(f"batch_size must be at most the {available} images of the dataset.", batch_size=batch_size)
         )
-    chosen = np.random.default_rng(child(seed, 0)).choice(available, batch_size, replace=False)
+    chosen = np.random.default_rng(_seeds.child(seed, _seeds.IMAGES)).choice(available, batch_size, replace=False)
     pixels = images.images[chosen]
     signal, constant = _standardised(pixels.reshape(batch_size, 1, 1, -1) if flatten else pixels)
     if constant.all():
@@ -159,7 +165,7 @@ def draw_batch(images: Images, batch_size: int, *, flatten: bool, seed: np.rando
                 flatten=flatten,
             )
         )
-    noise = normals(np.random.default_rng(child(seed, 1)), signal.shape)
+    noise = normals(np.random.default_rng(_seeds.child(seed, _seeds.NOISE)), signal.shape)
     return Batch(signal, noise, int(constant.sum()))
 
 
@@ -183,18 +189,6 @@ def normals(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarra
     radius = np.sqrt(-2 * np.log(1 - uniform))
     angle *= np.float32(2 * math.pi)
     return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:size].reshape(shape)
-
-
-def child(seed: np.random.SeedSequence, index: int) -> np.random.SeedSequence:
-    """Return the child of a seed that `seed.spawn` makes as number `index`, without changing the seed.
-
-    Example:
-
-    >>> seed = np.random.SeedSequence(7)
-    >>> child(seed, 2).generate_state(1) == seed.spawn(3)[2].generate_state(1)
-    array([ True])
-    """
-    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, index), pool_size=seed.pool_size)
 
 
 def _standardised(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -48,7 +50,14 @@ MOMENTS: dict[str, Moment] = {
     "reff_noise": Moment("noise", 0, centred=True, symbol=r"r_\mathrm{{eff}}({})"),
 }
 
+
 Arrays = Mapping[str, np.ndarray]
+
+DECIBELS = 20 / math.log(10)  # of one unit of ln chi
+
+# A place of a layer, by which names of arrays end: "loc3" is the third one.
+PLACE = re.compile("loc([1-9][0-9]?)")
+
 
 # name -> ways to make it, tried in order: the names it is made of (at the same place) and the formula.
 DERIVATIONS: dict[str, tuple[tuple[tuple[str, ...], Callable[..., np.ndarray]], ...]] = {
@@ -61,8 +70,27 @@ DERIVATIONS: dict[str, tuple[tuple[tuple[str, ...], Callable[..., np.ndarray]], 
     "mu2_noise": ((("log_mu2_noise",), np.exp),),
 }
 
+
 # What is stored for a name that grows exponentially.
 STORED_AS = {"chi": "log_chi", "mu2_noise": "log_mu2_noise"}
+
+
+def place_name(number: int) -> str:
+    """Return the name of the place of a layer with a number, counted from 1: 3 is `"loc3"`."""
+    return f"loc{number}"
+
+
+def place_number(place: str) -> int | None:
+    """Return the number of a place, 0 of the one place without a name that models have, None of anything else.
+
+    Example:
+
+    >>> place_number("loc3"), place_number(""), place_number("loc0")
+    (3, 0, None)
+    """
+    if not place:
+        return 0
+    return int(found[1]) if (found := PLACE.fullmatch(place)) else None
 
 
 def split_name(name: str) -> tuple[str, str]:

@@ -6,7 +6,6 @@ import attrs
 import keras
 import numpy as np
 import pytest
-from cases import CASES, draw_inputs, draw_network_kernels, make_experiment, propagate
 
 from benchmarks import common, gpu, rates, scale, startup
 from benchmarks.bench import SETTINGS, TINY, Best, row
@@ -14,7 +13,8 @@ from benchmarks.textbook import Textbook, effective_rank
 from moments_dnns import Experiment
 from moments_dnns.data import load_images
 from moments_dnns.moments import from_logarithms
-from moments_dnns.realizations import Simulator
+from moments_dnns.simulation.realizations import Simulator
+from tests.support.cases import CASES, draw_inputs, draw_network_kernels, make_experiment, propagate
 
 ARCHITECTURES = ("vanilla", "bn_ff", "bn_res")
 SEEN = common.Measurement(2.0, (0.1, 0.5, 0.2), 2**30, {"nu2_signal_loc1": np.ones((3, 1))})
@@ -194,7 +194,7 @@ def test_the_settings_of_the_figures_cost_what_the_paper_spends():
 
 @pytest.mark.backend
 def test_without_an_accelerator_gpu_says_so(monkeypatch, capsys):
-    monkeypatch.setattr("moments_dnns.devices.accelerators", list)
+    monkeypatch.setattr("moments_dnns._backend.accelerators", list)
     with pytest.raises(SystemExit, match="2"):
         gpu.main([])
     assert "sees no accelerator" in capsys.readouterr().err

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from moments_dnns.data import child, dataset_label, draw_batch, load_images
+from moments_dnns._seeds import child
+from moments_dnns.data import dataset_label, draw_batch, load_images
 
 
 def random_images(shape=(10, 6, 6, 3), dtype=np.uint8, seed=0):

@@ -9,9 +9,11 @@ from urllib.parse import unquote
 import attrs
 import pytest
 
-from moments_dnns import ARCHITECTURES, FIGURES, MOMENTS, Architecture, Experiment, Step, run_experiment
-from moments_dnns.architectures import KINDS
-from moments_dnns.simulation import RUN_OPTIONS
+from moments_dnns import ARCHITECTURES, Architecture, Experiment, Step, run_experiment
+from moments_dnns.descriptions.steps import KINDS
+from moments_dnns.moments import MOMENTS
+from moments_dnns.plots.figures import FIGURES
+from moments_dnns.simulation.run import RUN_OPTIONS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -1,6 +1,8 @@
 """The house: imports run downward, importing changes nothing, and everything public is documented."""
 
 import ast
+import graphlib
+import importlib
 import importlib.metadata
 import inspect
 import subprocess
@@ -9,48 +11,33 @@ from pathlib import Path
 
 import pytest
 
-import moments_dnns
-
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "moments_dnns"
 
-# From the ground up: a module may import from the floors below its own only.
-FLOORS = [
-    set(names.split())
-    for names in (
-        "analysis cli devices estimates files moments pixels provenance ticks validation",
-        (
-            "architectures canvas closed_forms convergence data descriptions exponents folders graphs kernels "
-            "narrow published specifications state"
-        ),
-        (
-            "activation boundaries characterization experiment feeding figures measurement normalized randomness "
-            "reinitialization"
-        ),
-        "initializers normalization reading record summaries theory",
-        "findings generations labelled layers predictions",
-        "diagnosis lifting overlays profiles resizing results store",
-        "memory network panels walking",
-        "plotting realizations",
-        "execution layer_plots models",
-        "simulation",
-    )
-]
-FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+# The floors, from the ground up. A room (a folder, or a module beside them) imports from lower floors only, so that
+# rooms of one floor are strangers to each other; those of the ground floor stand side by side in the order given.
+FLOORS = (
+    ("_validation", "_cli", "_seeds", "_backend", "moments", "data"),
+    ("descriptions",),
+    ("layers", "results"),
+    ("theory",),
+    ("analysis",),
+    ("simulation", "characterization"),
+    ("plots",),
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+GROUND = FLOORS[0]
 
 # The libraries that take long to import, and where that may happen: at the top of a module, or within a function.
+# Rooms by name, modules of a room as `room.module`.
 AT_THE_TOP = {
-    "keras": {
-        *("devices", "state", "boundaries", "randomness", "initializers", "layers", "activation", "normalization"),
-        *("resizing", "measurement", "network", "lifting", "graphs", "feeding", "reinitialization", "walking"),
-        *("models",),
-    },
-    "matplotlib": {"plotting", "layer_plots", "canvas", "panels", "ticks"},
+    "keras": {"_keras_internals", "layers", "simulation.blocks", "simulation.network", "characterization"},
+    "matplotlib": {"plots.panels", "plots.ticks", "plots.style", "plots.experiments", "plots.models"},
 }
 IN_A_FUNCTION = {
-    "keras": {"data", "realizations", "simulation", "specifications"},
-    "pandas": {"labelled"},
-    "xarray": {"labelled"},
+    "keras": {"_backend", "data", "descriptions.keras_objects", "simulation.run"},
+    "pandas": {"results.moments"},
+    "xarray": {"results.moments"},
 }
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
 
@@ -64,54 +51,132 @@ def parsed(path):
     return tree
 
 
-MODULES = {path.stem: parsed(path) for path in PACKAGE.glob("*.py")}
+def dotted(path):
+    """Return the name of a module below the package: `"layers.core"`, or of a face the name of its folder."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+# Faces are stubs, which a lazy loader reads as well: a module named `layers` is `layers/__init__.pyi`.
+MODULES = {dotted(path): parsed(path) for path in sorted(PACKAGE.rglob("*.py")) if path.name != "__init__.py"}
+FACES = {dotted(path): parsed(path) for path in sorted(PACKAGE.rglob("__init__.py*"))}
 DOORS = {path.stem: parsed(path) for path in ROOT.glob("*.py") if path.stem != "conftest"}
-ALL = {**MODULES, **DOORS}
+SCRIPTS = {f"scripts.{path.stem}": parsed(path) for path in (ROOT / "scripts").glob("*.py")}
+ALL = {**MODULES, **DOORS, **SCRIPTS}
 
 
-def imported(node):
-    """Return the full names of what an import statement imports; those of the package begin with a dot."""
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    return [f"{'.' * node.level}{node.module or node.names[0].name}"]
+def room(module):
+    """Return the room that a module of the package is in: its folder, or itself."""
+    return module.partition(".")[0]
+
+
+def within(tree, module):
+    """Yield the modules of the package that a module imports, as names below the package."""
+    folder = module.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            assert node.level == 1, "an import from a parent folder is written in full"
+            base = ".".join(part for part in ("moments_dnns", folder, node.module) if part)
+            targets = [base] if node.module else [f"{base}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            deeper = [f"{node.module}.{alias.name}" for alias in node.names]
+            known = [name for name in deeper if name.removeprefix("moments_dnns.") in {*MODULES, *FLOOR}]
+            targets = known or [node.module]
+        else:
+            continue
+        yield from (name.removeprefix("moments_dnns.") for name in targets if name.startswith("moments_dnns."))
+        assert "moments_dnns" not in targets, "the face of the package is for its users"
 
 
 def imports(tree):
-    return [name for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom) for name in imported(node)]
+    """Return the libraries that a module imports anywhere, or with its body alone at its top."""
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return {name.partition(".")[0] for node in nodes for name in _names(node)}
 
 
 def top_imports(tree):
-    return [name for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom) for name in imported(node)]
+    """Return the libraries that are imported when a module is."""
+    return {name.partition(".")[0] for node in tree.body for name in _names(node)}
 
 
-def libraries(names):
-    return {name.partition(".")[0] for name in names if not name.startswith(".")}
+def _names(node):
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+
+
+def is_among(module, places):
+    return module in places or room(module) in places
 
 
 def functions(tree):
     return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
-def test_every_module_has_a_floor():
-    assert set(MODULES) - {"__init__"} == set(FLOOR)
+def test_every_room_has_a_floor():
+    rooms = {path.stem for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    beside = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+    assert rooms | beside == set(FLOOR)
+    # No folder in a folder: the floors would not see what it imports.
+    assert all(len(path.relative_to(PACKAGE).parts) <= 2 for path in PACKAGE.rglob("*.py"))
 
 
-@pytest.mark.parametrize("module", sorted(FLOOR))
+@pytest.mark.parametrize("module", sorted(MODULES))
 def test_imports_run_downward(module):
-    assert all(name.startswith(".") for name in imports(MODULES[module]) if "moments_dnns" in name)
-    below = {name.lstrip(".") for name in imports(MODULES[module]) if name.startswith(".")}
-    upward = {name for name in below if FLOOR.get(name, len(FLOORS)) >= FLOOR[module]}
-    assert not upward, f"{module} must not import {upward}"
+    own = room(module)
+    for name in within(MODULES[module], module):
+        other = room(name)
+        if other == own:
+            continue
+        below = GROUND.index(other) < GROUND.index(own) if {own, other} <= set(GROUND) else FLOOR[other] < FLOOR[own]
+        assert below, f"{module} must not import {name}"
+
+
+def test_rooms_have_no_circles():
+    graph = {
+        module: {name for name in within(tree, module) if name in MODULES and name != module}
+        for module, tree in MODULES.items()
+    }
+    tuple(graphlib.TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize("face", sorted(FACES))
+def test_faces_show_their_own_rooms_only(face):
+    for node in FACES[face].body:
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 1
+            # The whole package shows its rooms, a room its modules.
+            assert face == "" or node.module is None or f"{face}.{node.module}" in MODULES
+
+
+def test_no_module_is_named_like_a_function_that_it_shows():
+    for face, tree in FACES.items():
+        shown = {
+            alias.name for node in tree.body if isinstance(node, ast.ImportFrom) and node.module for alias in node.names
+        }
+        inside = {module.rpartition(".")[2] for module in MODULES if module.rpartition(".")[0] == face} | (
+            {*FLOOR} if not face else set()
+        )
+        assert not shown & inside
+
+
+def test_every_name_stands_in_one_face():
+    stubs = [parsed(path) for path in sorted(PACKAGE.rglob("__init__.pyi"))]
+    shown = [alias.name for tree in stubs for node in tree.body if isinstance(node, ast.ImportFrom) and node.module
+             for alias in node.names]  # fmt: skip
+    assert len(shown) == len(set(shown))
 
 
 @pytest.mark.parametrize("module", sorted(ALL))
 def test_heavy_libraries_are_imported_where_they_belong(module):
-    top, anywhere = libraries(top_imports(ALL[module])), libraries(imports(ALL[module]))
+    top, anywhere = top_imports(ALL[module]), imports(ALL[module])
     assert not anywhere & BACKENDS
     assert not anywhere & set(DOORS)
     for library in {*AT_THE_TOP, *IN_A_FUNCTION}:
-        assert library not in top or module in AT_THE_TOP.get(library, set())
-        assert library not in anywhere - top or module in IN_A_FUNCTION.get(library, set())
+        assert library not in top or is_among(module, AT_THE_TOP.get(library, set()))
+        assert library not in anywhere - top or is_among(module, IN_A_FUNCTION.get(library, set()))
 
 
 @pytest.mark.parametrize("module", sorted(ALL))
@@ -125,15 +190,28 @@ def test_modules_are_plain(module):
         assert sum(len(ast.unparse(node).splitlines()) for node in function.body[documented:]) <= 50, function.name
 
 
-@pytest.mark.parametrize("name", moments_dnns.__all__)
-def test_every_public_name_is_documented(name):
-    documented = getattr(moments_dnns, name)
+PUBLIC = [
+    (face, alias.name)
+    for face in FACES
+    for node in FACES[face].body
+    if isinstance(node, ast.ImportFrom) and node.module
+    for alias in node.names
+]
+
+
+@pytest.mark.parametrize(("face", "name"), PUBLIC)
+def test_every_public_name_is_documented(face, name):
+    documented = getattr(importlib.import_module(f"moments_dnns.{face}".rstrip(".")), name)
     assert documented.__module__.startswith("moments_dnns.") if callable(documented) else documented
     if callable(documented):
         doc = inspect.getdoc(documented)
         assert doc.partition("\n")[0].endswith((".", ":"))
         parameters = set(inspect.signature(documented).parameters) - {"args", "kwargs"}
-        assert not parameters or "Args:" in doc or "Args, " in doc or "Call arguments:" in doc
+        assert not parameters or "Args:" in doc or "Call arguments:" in doc or issubclass_of_error(documented)
+
+
+def issubclass_of_error(documented):
+    return isinstance(documented, type) and issubclass(documented, Exception)
 
 
 @pytest.mark.parametrize("module", sorted(ALL))

@@ -1,0 +1,42 @@
+"""The tree of seeds: a realization has a child of the experiment's seed, and children of that draw its parts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# The children of a realization's seed, by what they draw.
+IMAGES, NOISE, WEIGHTS = range(3)
+
+
+def child(seed: np.random.SeedSequence, index: int) -> np.random.SeedSequence:
+    """Return the child of a seed that `seed.spawn` makes as number `index`, without changing the seed.
+
+    Example:
+
+    >>> seed = np.random.SeedSequence(7)
+    >>> child(seed, 2).generate_state(1) == seed.spawn(3)[2].generate_state(1)
+    array([ True])
+    """
+    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, index), pool_size=seed.pool_size)
+
+
+def of_realization(seed: int, index: int) -> np.random.SeedSequence:
+    """Return the seed of a realization, which depends on its index alone, not on how many there are.
+
+    Example:
+
+    >>> of_realization(7, 2).spawn_key
+    (2,)
+    """
+    return child(np.random.SeedSequence(seed), index)
+
+
+def integers(seed: np.random.SeedSequence, count: int) -> np.ndarray:
+    """Return integers from 0 to 2**31 - 1, which every backend takes as seeds.
+
+    Example:
+
+    >>> integers(np.random.SeedSequence(7), 3).shape
+    (3,)
+    """
+    return seed.generate_state(count) >> 1

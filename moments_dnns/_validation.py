@@ -1,0 +1,113 @@
+"""Checks of single values: each refuses bad input with what was expected and `Received: name=value`."""
+
+from __future__ import annotations
+
+import inspect
+import numbers
+import operator
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+Check = Callable[[str, Any], Any]
+
+
+def refusal(expected: str, **received: Any) -> str:
+    """Return the message of an error: what was expected, and the values received.
+
+    Example:
+
+    >>> refusal("expected an even number.", kernel_size=3)
+    'expected an even number. Received: kernel_size=3'
+    """
+    return f"{expected} Received: " + ", ".join(f"{name}={value!r}" for name, value in received.items())
+
+
+def whole(minimum: int) -> Check:
+    """Accept integers, NumPy's too, from `minimum` on; refuse booleans and floats such as 10.0."""
+
+    def check(name: str, value: Any) -> int:
+        expected = f"{name} must be an integer of at least {minimum}."
+        # NumPy's arrays have __index__ too, whatever their shape.
+        if is_boolean(value) or not isinstance(value, numbers.Integral):
+            raise TypeError(refusal(expected, **{name: value}))
+        if operator.index(value) < minimum:
+            raise ValueError(refusal(expected, **{name: value}))
+        return operator.index(value)
+
+    return check
+
+
+def non_negative(name: str, value: Any) -> float:
+    """Accept finite real numbers from 0 on, NumPy's too; refuse booleans and strings."""
+    expected = f"{name} must be a finite number of at least 0."
+    if is_boolean(value) or not isinstance(value, numbers.Real):
+        raise TypeError(refusal(expected, **{name: value}))
+    # Compared as it is: an integer may be too large for a float.
+    number: Any = value
+    if not 0 <= number <= sys.float_info.max:
+        raise ValueError(refusal(expected, **{name: value}))
+    return float(number)
+
+
+def positive(name: str, value: Any) -> float:
+    """Accept finite real numbers above 0, NumPy's too; refuse booleans and strings."""
+    number = non_negative(name, value)
+    if not number:
+        raise ValueError(refusal(f"{name} must be above 0.", **{name: value}))
+    return number
+
+
+def one_of(known: Iterable[str]) -> Check:
+    """Accept the known names only."""
+    names = tuple(known)
+
+    def check(name: str, value: Any) -> str:
+        expected = f"{name} must be one of {', '.join(map(repr, names))}."
+        if not isinstance(value, str):
+            raise TypeError(refusal(expected, **{name: value}))
+        if value not in names:
+            raise ValueError(refusal(expected, **{name: value}))
+        return value
+
+    check.choices = names  # type: ignore[attr-defined]
+    return check
+
+
+def text(name: str, value: Any) -> str:
+    """Accept strings that are not empty."""
+    expected = f"{name} must be a string that is not empty."
+    if not isinstance(value, str):
+        raise TypeError(refusal(expected, **{name: value}))
+    if not value:
+        raise ValueError(refusal(expected, **{name: value}))
+    return value
+
+
+def boolean(name: str, value: Any) -> bool:
+    """Accept True and False, NumPy's too."""
+    if not is_boolean(value):
+        raise TypeError(refusal(f"{name} must be True or False.", **{name: value}))
+    return bool(value)
+
+
+def is_boolean(value: Any) -> bool:
+    """Tell whether a value is True or False, of Python's or of NumPy's."""
+    return isinstance(value, bool | np.bool_)
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn the caller of this library: the warning points at the line outside of it."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
+
+
+def first_line(error: Exception) -> str:
+    """Return an error in one line."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else ''}".strip()

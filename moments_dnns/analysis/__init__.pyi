@@ -1,0 +1,15 @@
+from .diagnosis import Diagnosis as Diagnosis
+from .layers import blocks as blocks
+from .layers import layer_arrays as layer_arrays
+from .measures import Growth as Growth
+from .power_laws import Exponents as Exponents
+from .power_laws import PowerLaw as PowerLaw
+from .power_laws import bootstrap_power_law as bootstrap_power_law
+from .power_laws import power_law as power_law
+from .published import PUBLISHED as PUBLISHED
+from .published import Compared as Compared
+from .published import compare as compare
+from .statistics import Band as Band
+from .statistics import Estimate as Estimate
+from .statistics import log_band as log_band
+from .statistics import log_mean as log_mean

@@ -1,0 +1,1 @@
+"""Any Keras model: signal and noise along its layers."""

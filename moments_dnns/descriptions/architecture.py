@@ -1,0 +1,193 @@
+"""Architectures as data: the steps of a layer, from which places, kernels and shapes follow. No Keras here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from moments_dnns._validation import boolean, non_negative, one_of, refusal, whole
+from moments_dnns.moments import place_name
+
+from .steps import MOST_STEPS, Step, _checked, _steps, _words, widths
+
+
+@attrs.frozen(repr=False)
+class Architecture:
+    """The steps of one layer, from which everything else about an architecture follows.
+
+    Args:
+        steps: Names of the steps in order, or `Step`s with options.
+        residual: Whether the steps, repeated `res_depth` times, are a branch that is added to its input.
+        residual_scale: By which the branch is multiplied before the addition; at 0 a unit is the identity.
+        after: Steps after the addition, such as the activation of post-activation units.
+        stages: Number of equal parts of the depth, between which the shape of the signal may change.
+        transition: Steps between two stages, at which no moments are taken: a convolution with strides or another
+            width, or a pool. The channels it ends with are those of the next stage.
+
+    Raises:
+        TypeError, ValueError: If a value is refused.
+
+    Example:
+
+    >>> ARCHITECTURES["bn_ff"].places
+    ('loc1', 'loc2', 'loc3', 'loc4')
+    >>> post = Architecture(["conv", "batch_norm"], residual=True, residual_scale=0.5, after=["activation"])
+    >>> post.places, post.activated_places, str(post)
+    (('loc1', 'loc2', 'loc3', 'loc4', 'loc5'), ('loc5',), '0.5 * [conv, batch_norm] + skip, activation')
+    >>> post
+    Architecture(['conv', 'batch_norm'], residual=True, residual_scale=0.5, after=['activation'])
+
+    Reference: sections 4 to 6 of arXiv 1811.03087.
+    """
+
+    steps: tuple[Step, ...] = attrs.field(converter=_steps)
+    residual: bool = _checked(boolean, default=False)
+    residual_scale: float = _checked(non_negative, default=1.0)
+    after: tuple[Step, ...] = attrs.field(converter=_steps, default=())
+    stages: int = _checked(whole(1), default=1)
+    transition: tuple[Step, ...] = attrs.field(converter=_steps, default=())
+
+    def __attrs_post_init__(self) -> None:
+        layer = (*self.steps, *self.after)
+        resizing = [str(step) for step in layer if step.strides is not None]
+        bare = {"residual_scale": self.residual_scale, "after": self.after}
+        expectations: dict[str, tuple[Any, dict[str, Any]]] = {
+            f"steps must be 1 to {MOST_STEPS} in all.": (
+                self.steps and len(layer) + len(self.transition) <= MOST_STEPS,
+                {"steps": len(layer)},
+            ),
+            "residual_scale and after need residual=True.": (
+                self.residual or (self.residual_scale == 1.0 and not self.after),
+                {"residual": False, **bare},
+            ),
+            "stages and transition need each other.": (
+                (self.stages > 1) == bool(self.transition),
+                {"stages": self.stages, "transition": self.transition},
+            ),
+            "a layer must return the shape it took: strides belong to transitions.": (
+                not resizing,
+                {"steps": resizing},
+            ),
+        }
+        for expected, (met, received) in expectations.items():
+            if not met:
+                raise ValueError(refusal(expected, **received))
+        for name in ("steps", "after"):
+            last = [step for step in getattr(self, name) if "width" in step.kind.options][-1:]
+            if last and last[0].width not in (None, 1.0):
+                raise ValueError(
+                    refusal(
+                        f"a layer must return the channels it took: the last width of {name} must be 1.",
+                        width=last[0].width,
+                    )
+                )
+
+    def __repr__(self) -> str:
+        changed = [
+            f"{field.name}={_words(getattr(self, field.name))}"
+            for field in attrs.fields(type(self))[1:]
+            if getattr(self, field.name) != field.default
+        ]
+        return f"Architecture({', '.join([_words(self.steps), *changed])})"
+
+    def __str__(self) -> str:
+        words = ", ".join(map(str, self.steps))
+        if self.residual:
+            scale = f"{self.residual_scale:g} * " if self.residual_scale != 1.0 else ""
+            words = ", ".join([f"{scale}[{words}] + skip", *map(str, self.after)])
+        if self.stages > 1:
+            words = f"{self.stages} stages of ({words}), between them ({', '.join(map(str, self.transition))})"
+        return words
+
+    @property
+    def measured_steps(self) -> tuple[Step | None, ...]:
+        """The step before every place but the first one; None is the addition."""
+        return (*self.steps, *((None,) * self.residual), *self.after)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Before the first step, after every step, after the addition, and after every step that follows it."""
+        return tuple(place_name(number + 1) for number in range(len(self.measured_steps) + 1))
+
+    @property
+    def activated_places(self) -> tuple[str, ...]:
+        """The places right after an activation, where effective ranks are taken."""
+        return self.places_after(lambda step: step.name == "activation")
+
+    def places_after(self, chosen: Any) -> tuple[str, ...]:
+        """Return the places right after the steps for which a function is true."""
+        pairs = zip(self.measured_steps, self.places[1:], strict=True)
+        return tuple(place for step, place in pairs if step is not None and chosen(step))
+
+    @property
+    def normalized(self) -> bool:
+        """Whether a layer normalizes its signal, which then grows with depth no faster than a power."""
+        return any(step.kind.normalizes for step in (*self.steps, *self.after))
+
+    def num_repeats(self, res_depth: int) -> int:
+        """How often one layer goes through `steps`."""
+        return res_depth if self.residual else 1
+
+    def layer_steps(self, res_depth: int) -> tuple[Step, ...]:
+        """Return all steps of one layer, with repeats, the addition left aside."""
+        return (*self.steps * self.num_repeats(res_depth), *self.after)
+
+    def kernels_per_layer(self, res_depth: int) -> int:
+        """How many kernels one layer draws."""
+        return sum(step.kind.draws for step in self.layer_steps(res_depth))
+
+    @property
+    def kernels_per_transition(self) -> int:
+        """How many kernels a transition draws."""
+        return sum(step.kind.draws for step in self.transition)
+
+    def channels(self, num_channels: int) -> tuple[int, ...]:
+        """Return the channels of every stage.
+
+        Raises:
+            ValueError: If a width gives no whole number of channels, or groups do not divide them.
+        """
+        found = [num_channels]
+        for _ in range(self.stages - 1):
+            found.append(widths(self.transition, found[-1])[-1])
+        for base in found:
+            widths((*self.steps, *self.after), base)
+        return tuple(found)
+
+    def sides(self, side: int) -> tuple[int, ...]:
+        """Return the sides of the image in every stage, from that of the first one; 0 where nothing is left."""
+        found = [side]
+        for _ in range(self.stages - 1):
+            for step in self.transition:
+                # Convolutions read beyond the border, pools do not.
+                side = -(-side // (step.strides or 1)) if step.kind.draws else side // (step.strides or 1)
+            found.append(side)
+        return tuple(found)
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "vanilla": Architecture(("conv", "activation")),
+    "bn_ff": Architecture(("conv", "batch_norm", "activation")),
+    "bn_res": Architecture(("batch_norm", "activation", "conv"), residual=True),
+}
+
+
+def checked_architecture(name: str, value: Any) -> str | Architecture:
+    """Check what describes an architecture: a name of `ARCHITECTURES`, an `Architecture`, or its fields.
+
+    One that has a name goes by that name.
+
+    Example:
+
+    >>> checked_architecture("architecture", Architecture(["conv", "activation"]))
+    'vanilla'
+    """
+    if isinstance(value, dict):
+        value = Architecture(**value)
+    if not isinstance(value, Architecture):
+        return str(one_of(ARCHITECTURES)(name, value))
+    return next((known for known, row in ARCHITECTURES.items() if row == value), value)
+
+
+checked_architecture.choices = tuple(ARCHITECTURES)  # type: ignore[attr-defined]

@@ -1,0 +1,140 @@
+"""Characterization: the description of what was measured along the layers of a Keras model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+
+from moments_dnns._validation import boolean, refusal, text, whole
+from moments_dnns.moments import MOMENTS
+
+from .base import Description, parameter
+
+
+def _names(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(refusal(f"{name} must be names of layers.", **{name: value}))
+    names = tuple(text(name, each) for each in value)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(refusal(f"{name} must be different names, at least one.", **{name: value}))
+    return names
+
+
+def _wholes(name: str, value: Any) -> tuple[int, ...]:
+    if not isinstance(value, Iterable):
+        raise TypeError(refusal(f"{name} must hold integers.", **{name: value}))
+    return tuple(whole(0)(name, each) for each in value)
+
+
+def _parents(name: str, value: Any) -> tuple[tuple[int, ...], ...]:
+    if not isinstance(value, Iterable):
+        raise TypeError(refusal(f"{name} must hold integers.", **{name: value}))
+    parents = tuple(_wholes(name, each) for each in value)
+    if any(parent >= index for index, each in enumerate(parents) for parent in each):
+        raise ValueError(refusal(f"{name} must come before their children.", **{name: value}))
+    return parents
+
+
+@attrs.frozen
+class Characterization(Description):
+    """The description of what was measured along the layers of a Keras model: what decides the numbers.
+
+    Args:
+        model: The name of the model.
+        layers: Names of the layers that were measured, the input first, in the order in which they run.
+        parents: For each of them, the positions of those that its inputs come from, measured ones in between or not.
+        num_realizations: How often weights and noise were drawn.
+        batch_shape: Shape of the images, the batch first.
+        images: Which images: the label of the array.
+        noise: `"normal"`, or the label of an array.
+        reinitialize: Whether weights were drawn afresh for every realization.
+        seed: The only source of randomness; realization k has the child seed of index k.
+        sha256: Hash of the model's configuration, of its weights too where these were kept.
+
+    Raises:
+        TypeError, ValueError: If a value is refused.
+
+    Example:
+
+    >>> described = Characterization("net", ("input", "dense"), ((), (0,)), 3, (8, 4, 4, 1), "array-0123")
+    >>> described.num_computations, described.described["layer"].tolist()
+    (2, ['input', 'dense'])
+    """
+
+    columns: ClassVar[str] = "layer"
+    shown: ClassVar[tuple[str, ...]] = ("model", "batch_shape", "images", "noise", "reinitialize", "seed")
+
+    model: str = parameter(text)
+    layers: tuple[str, ...] = parameter(_names)
+    parents: tuple[tuple[int, ...], ...] = parameter(_parents)
+    num_realizations: int = parameter(whole(1))
+    batch_shape: tuple[int, ...] = parameter(_wholes)
+    images: str = parameter(text)
+    noise: str = parameter(text, "normal")
+    reinitialize: bool = parameter(boolean, True)
+    seed: int = parameter(whole(0), 0)
+    sha256: str = parameter(text, "0")
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.parents) != len(self.layers):
+            raise ValueError(refusal(f"expected parents of {len(self.layers)} layers.", parents=self.parents))
+
+    def differences(self, other: Description) -> dict[str, tuple[Any, Any]]:
+        """Return in what two descriptions differ, in a few words where they are long."""
+        if not isinstance(other, Characterization):
+            return {"kind": ("the layers of a model", "an experiment")}
+        found = super().differences(other)
+        found.pop("parents", None)
+        if "layers" in found:
+            mine, theirs = self.layers, other.layers
+            pairs = [(one, two) for one, two in zip(mine, theirs, strict=False) if one != two]
+            found["layers"] = pairs[0] if pairs else (f"{len(mine)} of them", f"{len(theirs)} of them")
+        if "sha256" in found:
+            one, two = found.pop("sha256")
+            found["settings or weights of layers"] = (f"hash {one[:8]}", f"hash {two[:8]}")
+        return found
+
+    @property
+    def num_computations(self) -> int:
+        """Number of layers that were measured."""
+        return len(self.layers)
+
+    @property
+    def array_names(self) -> tuple[str, ...]:
+        """All moments, which are taken at every layer."""
+        return tuple(MOMENTS)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """One place without a name: behind the layer."""
+        return ("",)
+
+    @property
+    def headline(self) -> tuple[str, str, str]:
+        """The model and its number of layers, which have no common width."""
+        return self.model, str(len(self.layers)), "-"
+
+    @property
+    def described(self) -> dict[str, np.ndarray]:
+        """The names of the layers, and their positions counted from 1."""
+        return {"depth": np.arange(1, len(self.layers) + 1, dtype="<i8"), "layer": np.array(self.layers, "<U")}
+
+    def derive(self, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+        """Return an array that is there or follows, `log_growth` too: see `moments.derive`."""
+        if name == "log_growth":
+            return self._log_growth(super().derive(arrays, "log_mu2_noise"), super().derive(arrays, "mu2_signal"))
+        return super().derive(arrays, name)
+
+    def _log_growth(self, log_noise: np.ndarray, signal: np.ndarray) -> np.ndarray:
+        """Return the logarithm of chi behind a layer over that of its inputs, taken together; 0 of the first."""
+        growth = np.zeros(log_noise.shape)
+        with np.errstate(divide="ignore", invalid="ignore"):  # what is not finite was told when it was measured
+            log_signal = np.log(signal)
+            for layer, parents in enumerate(self.parents):
+                if parents:
+                    before = [np.logaddexp.reduce(logs[:, list(parents)], axis=1) for logs in (log_noise, log_signal)]
+                    growth[:, layer] = (log_noise[:, layer] - log_signal[:, layer] - before[0] + before[1]) / 2
+        return growth

@@ -1,0 +1,223 @@
+"""Activations and initializers as text, which an experiment can keep, and the way back to the objects."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterator
+from types import CodeType, FunctionType
+from typing import Any
+
+from moments_dnns._validation import Check, refusal
+
+# Names of Keras, and our own; a test compares them with Keras. `glu` is no activation of single channels: it halves
+# their number.
+ACTIVATIONS = (
+    "celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh",
+    "leaky_relu", "linear", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu", "sigmoid", "silu",
+    "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus",
+    "swish", "tanh", "tanh_shrink", "threshold",
+)  # fmt: skip
+
+
+INITIALIZERS = (
+    "gaussian", "delta_orthogonal", "constant", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform",
+    "identity", "lecun_normal", "lecun_uniform", "normal", "one", "ones", "orthogonal", "random_normal",
+    "random_uniform", "truncated_normal", "uniform", "variance_scaling", "zero", "zeros",
+)  # fmt: skip
+
+
+NAMES = {"activation": ACTIVATIONS, "kernel_initializer": INITIALIZERS}
+
+
+WORDS = {
+    "activation": "a name, a keras.layers activation layer, or a function of one tensor",
+    "kernel_initializer": "a name, or a keras.initializers.Initializer",
+}
+
+
+OWN = {"delta_orthogonal": "moments_dnns>DeltaOrthogonal"}  # registered with Keras by `initializers`
+
+
+IMPORTABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+LOCAL = re.compile(r"\S+-[0-9a-f]{12}")
+
+
+# What a description must not depend on: names are counted, and seeds are those of realizations.
+NO_PART = {"activation": ("name", "trainable", "dtype"), "kernel_initializer": ("seed",)}
+
+
+_functions: dict[str, Callable[..., Any]] = {}  # those that cannot be imported, of this process
+
+
+def specified(kind: str) -> Check:
+    """Accept text that specifies an activation or an initializer; JSON becomes canonical.
+
+    Args:
+        kind: `"activation"` or `"kernel_initializer"`.
+
+    Example:
+
+    >>> specified("activation")("activation", "relu")
+    'relu'
+    >>> specified("activation")("activation", "rel")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    ValueError: activation must be one of 'celu', ... Received: activation='rel'
+    """
+
+    def check(name: str, value: Any) -> str:
+        if not isinstance(value, str):
+            raise TypeError(refusal(f"{name} must be {WORDS[kind]}.", **{name: value}))
+        if value in NAMES[kind]:
+            return value
+        if value.startswith("{"):
+            return _canonical(kind, name, value)
+        if kind == "activation" and (IMPORTABLE.fullmatch(value) or LOCAL.fullmatch(value)):
+            return value
+        known = ", ".join(map(repr, NAMES[kind]))
+        form = ", 'module:function'" * (kind == "activation")
+        raise ValueError(
+            refusal(f"{name} must be one of {known}{form}, or the JSON of a Keras object's config.", **{name: value})
+        )
+
+    return check
+
+
+def _canonical(kind: str, name: str, value: str) -> str:
+    expected = f"{name} must be the JSON of a Keras object, as keras.saving.serialize_keras_object gives it."
+    try:
+        fields = json.loads(value)
+    except ValueError as error:
+        raise ValueError(refusal(expected, **{name: value})) from error
+    if not (isinstance(fields.get("class_name"), str) and isinstance(config := fields.get("config"), dict)):
+        raise ValueError(refusal(expected, **{name: value}))
+    fields["config"] = {option: setting for option, setting in config.items() if option not in NO_PART[kind]}
+    kept = {key: fields[key] for key in ("module", "class_name", "config", "registered_name") if key in fields}
+    return json.dumps(kept, sort_keys=True, separators=(",", ":"))
+
+
+def specification(kind: str, value: Any) -> str:
+    """Return the text of an activation or an initializer; `resolve` is the way back.
+
+    Args:
+        kind: `"activation"` or `"kernel_initializer"`.
+        value: A name; a Keras activation layer or initializer; for an activation, a function of one tensor on
+            `keras.ops`. One that can be imported becomes `"module:qualname"`; any other, such as a lambda, is known by
+            its name and a hash of its code, in this process only.
+
+    Raises:
+        TypeError, ValueError: If it is anything else.
+
+    Example:
+
+    >>> specification("activation", lambda x: x * x)  # doctest: +ELLIPSIS
+    '<lambda>-...'
+    """
+    if isinstance(value, str):
+        return str(specified(kind)(kind, value))
+    if hasattr(value, "get_config") and not inspect.isclass(value):
+        return _of_keras_object(kind, value)
+    if kind == "activation" and inspect.isfunction(value):
+        return _of_function(value)
+    raise TypeError(refusal(f"{kind} must be {WORDS[kind]}.", **{kind: value}))
+
+
+def _of_keras_object(kind: str, value: Any) -> str:
+    import keras
+
+    expected = keras.layers.Layer if kind == "activation" else keras.initializers.Initializer
+    if not isinstance(value, expected):
+        raise TypeError(refusal(f"{kind} must be {WORDS[kind]}.", **{kind: value}))
+    fields = keras.saving.serialize_keras_object(value)
+    try:
+        return str(specified(kind)(kind, json.dumps(fields)))
+    except TypeError as error:
+        raise TypeError(refusal(f"{kind} must have a config that is JSON: {error}.", **{kind: value})) from error
+
+
+def _of_function(function: FunctionType) -> str:
+    import keras
+
+    name = function.__name__
+    if name in ACTIVATIONS and keras.activations.get(name) is function:
+        return name
+    text = f"{function.__module__}:{function.__qualname__}"
+    # A script's own functions have another address in every process.
+    if function.__module__ != "__main__" and IMPORTABLE.fullmatch(text):
+        try:
+            if _imported(text) is function:
+                return text
+        except (ImportError, AttributeError):
+            pass
+    digest = hashlib.sha256(repr(list(_content(function))).encode()).hexdigest()[:12]
+    text = f"{function.__qualname__.rpartition('.')[-1]}-{digest}"
+    _functions[text] = function
+    return text
+
+
+def _content(function: FunctionType) -> Iterator[Any]:
+    """Yield what decides the values of a function: its code, its defaults, and plain values that it refers to."""
+    codes = [function.__code__]
+    while codes:
+        code = codes.pop()
+        codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+        yield code.co_code, code.co_names, [each for each in code.co_consts if not isinstance(each, CodeType)]
+    yield function.__defaults__, sorted((function.__kwdefaults__ or {}).items())
+    seen = inspect.getclosurevars(function)
+    for name, value in sorted({**seen.globals, **seen.nonlocals}.items()):
+        yield name, value if isinstance(value, bool | int | float | str | tuple) else type(value).__name__
+
+
+def is_local(text: str) -> bool:
+    """Tell whether a specification is of a function that this process alone may know.
+
+    Example:
+
+    >>> is_local(specification("activation", lambda x: x)), is_local("relu")
+    (True, False)
+    """
+    return LOCAL.fullmatch(text) is not None
+
+
+def resolve(kind: str, text: str) -> Any:
+    """Return a new object of a specification: the function or layer of an activation, or an initializer.
+
+    Raises:
+        ValueError: If there is none here; the message says what to do.
+
+    Example:
+
+    >>> resolve("activation", specification("activation", abs_of := lambda x: np.abs(x))) is abs_of
+    True
+    """
+    import keras
+
+    try:
+        if is_local(text):
+            return _functions[text]
+        if IMPORTABLE.fullmatch(text):
+            return _imported(text)
+        if text.startswith("{"):
+            return keras.saving.deserialize_keras_object(json.loads(text))
+        if text in OWN:
+            return keras.saving.get_registered_object(OWN[text])()
+    except KeyError as error:
+        advice = "pass the function again, or give one that workers can import from a module"
+        raise ValueError(refusal(f"the function is not known in this process: {advice}.", **{kind: text})) from error
+    except Exception as error:  # whatever the import of somebody's module, or their class, raises
+        raise ValueError(refusal(f"{kind} cannot be made here: {error}.", **{kind: text})) from error
+    return {"activation": keras.activations.get, "kernel_initializer": keras.initializers.get}[kind](text)
+
+
+def _imported(text: str) -> Any:
+    module, _, name = text.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found

@@ -1,0 +1,176 @@
+"""Steps: what a layer is made of, in order. No Keras here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import attrs
+
+from moments_dnns._validation import Check, one_of, positive, refusal, whole
+
+MOST_STEPS = 90  # names of places have two digits at most
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is known of a kind of step before any layer is made.
+
+    Args:
+        symbol: Mathtext of the step, in labels such as delta_BN chi.
+        options: The options it takes.
+        draws: Whether it draws a kernel, and thus needs a seed.
+        normalizes: Whether its signals have a scale of their own at any depth.
+        over_space: Whether it needs more than one point in space.
+    """
+
+    symbol: str
+    options: tuple[str, ...] = ()
+    draws: bool = False
+    normalizes: bool = False
+    over_space: bool = False
+
+
+KINDS: dict[str, Kind] = {
+    "conv": Kind(r"\mathrm{conv}", ("kernel_size", "width", "strides"), draws=True),
+    "dense": Kind(r"\mathrm{dense}", ("width",), draws=True),
+    "token_mixing": Kind(r"\mathrm{mix}", draws=True, over_space=True),
+    "batch_norm": Kind(r"\mathrm{BN}", normalizes=True),
+    "layer_norm": Kind(r"\mathrm{LN}", normalizes=True),
+    "group_norm": Kind(r"\mathrm{GN}", ("groups",), normalizes=True),
+    "instance_norm": Kind(r"\mathrm{IN}", normalizes=True, over_space=True),
+    "rms_norm": Kind(r"\mathrm{RMS}", normalizes=True),
+    "activation": Kind(r"\phi"),
+    "average_pool": Kind(r"\mathrm{pool}", ("strides",), over_space=True),
+    "max_pool": Kind(r"\mathrm{pool}", ("strides",), over_space=True),
+}
+
+
+REQUIRED = {"group_norm": "groups", "average_pool": "strides", "max_pool": "strides"}
+
+
+def _optional(check: Check) -> Any:
+    def convert(value: Any, field: attrs.Attribute[Any]) -> Any:
+        return None if value is None else check(field.name, value)
+
+    return attrs.field(default=None, converter=attrs.Converter(convert, takes_field=True))
+
+
+def _checked(check: Check, **default: Any) -> Any:
+    def convert(value: Any, field: attrs.Attribute[Any]) -> Any:
+        return check(field.name, value)
+
+    return attrs.field(converter=attrs.Converter(convert, takes_field=True), **default)
+
+
+@attrs.frozen(repr=False)
+class Step:
+    """One step of a layer.
+
+    Args:
+        name: Its kind: `"conv"`, `"dense"` (a convolution of single points), `"token_mixing"` (a dense layer over the
+            points of space, shared by channels), `"batch_norm"`, `"layer_norm"`, `"group_norm"`, `"instance_norm"`,
+            `"rms_norm"`, `"activation"`; in transitions also `"average_pool"` and `"max_pool"`.
+        kernel_size: Of `"conv"`: side of the kernel in pixels; by default the experiment's.
+        width: Of `"conv"` and `"dense"`: output channels as a multiple of the channels of the layer; 1 by default.
+        strides: Of pools, and of `"conv"` in a transition: step between the output's pixels; of pools, also the side
+            of what is pooled.
+        groups: Of `"group_norm"`: number of groups of channels.
+
+    Raises:
+        TypeError, ValueError: If the kind is unknown, or does not take an option.
+
+    Example:
+
+    >>> Step("conv", kernel_size=1, width=0.25)
+    Step('conv', kernel_size=1, width=0.25)
+    >>> str(_)
+    'conv(kernel_size=1, width=0.25)'
+    """
+
+    name: str = _checked(one_of(KINDS))
+    kernel_size: int | None = _optional(whole(1))
+    width: float | None = _optional(positive)
+    strides: int | None = _optional(whole(1))
+    groups: int | None = _optional(whole(1))
+
+    def __attrs_post_init__(self) -> None:
+        given, known = self.given, self.kind.options
+        if not set(given) <= set(known):
+            raise ValueError(refusal(f"{self.name!r} takes {' and '.join(known) or 'no options'}.", **given))
+        if (required := REQUIRED.get(self.name)) and required not in given:
+            raise ValueError(refusal(f"{self.name!r} needs {required}.", **{required: None}))
+
+    @property
+    def kind(self) -> Kind:
+        """The row of `KINDS`."""
+        return KINDS[self.name]
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options that are not left to their defaults."""
+        return {name: value for name, value in attrs.asdict(self).items() if name != "name" and value is not None}
+
+    def __repr__(self) -> str:
+        return f"Step({', '.join([repr(self.name), *(f'{name}={value!r}' for name, value in self.given.items())])})"
+
+    def __str__(self) -> str:
+        options = ", ".join(f"{name}={value!r}" for name, value in self.given.items())
+        return f"{self.name}({options})" if options else self.name
+
+    def channels(self, inputs: int, base: int) -> int:
+        """Return the output channels for input channels, in a layer of `base` channels.
+
+        Raises:
+            ValueError: If they are no whole number, or groups do not divide them.
+        """
+        if self.groups and inputs % self.groups:
+            raise ValueError(refusal(f"groups must divide the {inputs} channels of the signal.", groups=self.groups))
+        if "width" not in self.kind.options:
+            return inputs
+        width = self.width or 1.0
+        found = round(width * base)
+        if found < 1 or abs(found - width * base) > 1e-6 * found:
+            raise ValueError(
+                refusal(f"width must give a whole number of channels in a layer of {base}.", width=self.width)
+            )
+        return found
+
+
+def _steps(steps: Iterable[str | Step | dict[str, Any]]) -> tuple[Step, ...]:
+    expected = "expected sequences of steps: names or Steps."
+    if isinstance(steps, str) or not isinstance(steps, Iterable):
+        raise TypeError(refusal(expected, steps=steps))
+    found = []
+    for step in steps:
+        if isinstance(step, str):
+            found.append(Step(step))
+        elif isinstance(step, dict):
+            found.append(Step(**step))
+        elif isinstance(step, Step):
+            found.append(step)
+        else:
+            raise TypeError(refusal(expected, steps=step))
+    return tuple(found)
+
+
+def _words(value: Any) -> str:
+    """Return a value as code, with steps that have no options by their names."""
+    if not isinstance(value, tuple):
+        return repr(value)
+    return f"[{', '.join(repr(step if step.given else step.name) for step in value)}]"
+
+
+def widths(steps: Iterable[Step], base: int) -> tuple[int, ...]:
+    """Return the channels before the first step and after every one.
+
+    Example:
+
+    >>> widths([Step("conv", width=0.25), Step("activation"), Step("conv")], 64)
+    (64, 16, 16, 64)
+    """
+    found = [base]
+    for step in steps:
+        found.append(step.channels(found[-1], base))
+    return tuple(found)

@@ -1,0 +1,5 @@
+"""Keras layers that propagate a signal and its noise together, and the layer that takes their moments."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

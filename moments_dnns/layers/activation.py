@@ -1,0 +1,127 @@
+"""The layer of an activation: any function of the signal, whose derivative the noise goes through."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from moments_dnns._validation import refusal
+from moments_dnns.descriptions.keras_objects import resolve, specification
+
+from .state import State, Tensor, register
+
+# At this scale, functions that are smooth or have an asymptote are homogeneous up to the rounding of float32, and
+# fourth powers of signals of that scale are still in its range.
+FAR = 25  # as a power of 2
+
+
+LOG_FAR = 2 * FAR * math.log(2)
+
+
+GRID = np.concatenate([np.linspace(-3, -0.1, 30), np.linspace(0.1, 3, 30)]).astype("float32").reshape(1, 1, 1, -1)
+
+
+@register
+class Activation(keras.layers.Layer):
+    """Apply a function to the signal and its derivative to the noise.
+
+    Formula: `x = phi(z)`, `dx = phi'(z) dz`, by forward differentiation (`keras.ops.jvp`), which serves functions of
+    several entries too, such as softmax. At a sharp corner the noise goes through what the backend takes as the
+    derivative there; for `"relu"` that is `phi'(0) = 0`.
+
+    A positively homogeneous function (`"relu"`, `"leaky_relu"`, `"linear"`; this is found out numerically) keeps the
+    scales of the state, so that signals of any size pass. Any other function needs the true signal; where it goes on
+    like a line from some scale on, signals that are larger (or smaller) are kept at that scale.
+
+    Args:
+        activation: Name of a Keras activation, a `keras.layers` activation layer, or a function of one tensor on
+            `keras.ops` that returns its shape.
+
+    Call arguments:
+        state: The state.
+
+    Raises:
+        TypeError, ValueError: If it is anything else, or has weights, randomness or another shape.
+
+    Example:
+
+    >>> from moments_dnns.layers.core import InitialState
+    >>> images = np.array([-1.0, 3.0], "float32").reshape(1, 1, 2, 1)
+    >>> state = InitialState()(images, images)
+    >>> np.abs(Activation("relu")(state).noise).ravel().tolist()
+    [0.0, 1.0]
+    >>> [round(float(x), 4) for x in np.ravel(Activation("tanh")(state).signal)]
+    [-0.7616, 0.9951]
+
+    Reference: equations 2 and 3, section 2 of arXiv 1811.03087.
+    """
+
+    def __init__(self, activation: Any = "relu", **kwargs: Any):
+        super().__init__(**kwargs)
+        self.activation = specification("activation", activation)
+        self.function = plain(self.activation)
+        self.homogeneous = is_homogeneous(self.function, -20, 20)
+        self.least, self.most = (
+            sign * LOG_FAR if is_homogeneous(self.function, sign * FAR, sign * (FAR + 1)) else sign * math.inf
+            for sign in (-1, 1)
+        )
+
+    def call(self, state: State) -> State:
+        """Return the activated state."""
+        state = State(*state)
+        signal, log_signal = state.signal, state.log_signal
+        if not self.homogeneous:
+            log_scale = ops.clip(log_signal, self.least, self.most)
+            signal, log_signal = signal * ops.exp(log_scale / 2), log_signal - log_scale
+        activated, noise = self.differentiated(signal, state.noise)
+        return State(activated, noise, log_signal, state.log_noise)
+
+    def differentiated(self, signal: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the function and its derivative along the noise."""
+        activated, noise = ops.jvp(self.function, (signal,), (noise,))
+        return activated, noise
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs."""
+        return {**super().get_config(), "activation": self.activation}
+
+
+def plain(activation: str) -> Callable[[Tensor], Tensor]:
+    """Return the function of a specification, once it is known to be one of the signal alone that keeps its shape."""
+    found = resolve("activation", activation)
+    try:
+        shape = tuple(found(ops.convert_to_tensor(GRID)).shape)
+    except Exception as error:  # whatever a function of somebody's raises
+        raise ValueError(
+            refusal(f"expected a function of one tensor on keras.ops: {error}.", activation=activation)
+        ) from error
+    if shape != GRID.shape:
+        raise ValueError(
+            refusal(f"an activation must keep the shape: {GRID.shape} became {shape}.", activation=activation)
+        )
+    if getattr(found, "variables", []):
+        raise ValueError(refusal("an activation must have no weights and no randomness.", activation=activation))
+    # A layer is called through a function, so that Keras does not count it among the parts of ours.
+    return lambda x: found(x)
+
+
+def is_homogeneous(function: Callable[[Tensor], Tensor], low: int, high: int) -> bool:
+    """Tell whether a function is positively homogeneous between two scales, given as powers of 2, up to rounding.
+
+    Example:
+
+    >>> is_homogeneous(ops.relu, -20, 20), is_homogeneous(ops.tanh, -20, 20), is_homogeneous(ops.tanh, -25, -26)
+    (True, False, True)
+    """
+    values = [
+        np.asarray(ops.convert_to_numpy(function(ops.convert_to_tensor(GRID * 2.0**power))), np.float64) * 2.0**-power
+        for power in (low, (low + high) // 2, high)
+    ]
+    # Relative to the largest value: ELU saturates on one side and is a line on the other.
+    atol = 1e-6 * np.abs(values[0]).max()
+    return bool(np.isfinite(values).all() and np.allclose(values, values[0], rtol=0, atol=atol))

@@ -1,0 +1,207 @@
+"""Convolutions of signal and noise with one kernel, and what they read beyond the border of an image."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from moments_dnns._backend import accelerators, uses_xla
+from moments_dnns._validation import non_negative, one_of, refusal, whole
+from moments_dnns.descriptions.boundaries import BOUNDARIES, padded_pixels
+from moments_dnns.descriptions.choices import WEIGHTS, check_gain
+from moments_dnns.descriptions.keras_objects import resolve, specification
+
+from .state import State, Tensor, register, unless_zero
+from .weights import draw, gaussian, sample_product, uses_gram
+
+
+def pad(x: Tensor, kernel_size: int, boundary: str) -> Tensor:
+    """Return images with the pixels that a kernel reads beyond each border.
+
+    Args:
+        x: Tensor of shape (batch, height, width, channels).
+        kernel_size: Side of the kernel; an even one reads one pixel more to the right and below.
+        boundary: `"periodic"`, `"symmetric"` or `"zero_padding"`.
+
+    Returns:
+        Tensor of shape (batch, height + kernel_size - 1, width + kernel_size - 1, channels).
+
+    Example:
+
+    >>> row = ops.reshape(ops.arange(3.0), (1, 1, 3, 1))
+    >>> np.ravel(pad(row, 3, "periodic"))[:5].tolist()
+    [2.0, 0.0, 1.0, 2.0, 0.0]
+    """
+    if boundary == "zero_padding":
+        margin = ((kernel_size - 1) // 2, kernel_size // 2)
+        return ops.pad(x, ((0, 0), margin, margin, (0, 0)))
+    height, width, channels = x.shape[1:]
+    # One gather over all pixels: the tensor is copied once, not once for each axis.
+    pixels = padded_pixels(height, width, kernel_size, boundary)
+    gathered = ops.take(ops.reshape(x, (-1, height * width, channels)), pixels.ravel(), axis=1)
+    return ops.reshape(gathered, (-1, *pixels.shape, channels))
+
+
+# What tells the seed of a layer's bias from that of its kernel.
+BIAS_BITS = 0x2545F491
+
+
+@register
+class Convolution(keras.layers.Layer):
+    """Convolve signal and noise with one kernel, drawn afresh at every call.
+
+    Formula: `y = omega * x`, `dy = omega * dx`, with `omega` i.i.d. N(0, gain / fan_in) and
+    `fan_in = kernel_size**2 * input channels`. A bias b, one i.i.d. N(0, bias_variance) for each output channel, is
+    added to the signal.
+
+    Args:
+        num_channels: Number of output channels.
+        kernel_size: Side of the kernel in pixels.
+        strides: Step between the output's pixels.
+        boundary: `"periodic"` (opposite border), `"symmetric"` (mirrored, border pixel repeated; odd kernels
+            only) or `"zero_padding"`.
+        gain: Variance of the weights times fan_in; 2 is He's.
+        weights: `"explicit"` draws the kernel. `"gram"` draws the outputs of a fully connected layer from their law
+            given its inputs, which is the same law at a cost that grows with the width instead of its square.
+            `"auto"` takes the faster one.
+        kernel_initializer: `"gaussian"`, with the variance that `gain` says; or a name or an instance of
+            `keras.initializers.Initializer`, which has a gain of its own and draws afresh from the seed, not from its
+            own.
+        bias_variance: Variance of the biases.
+
+    Call arguments:
+        state: The state.
+        seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
+        kernel: Tensor of shape (kernel_size, kernel_size, input channels, num_channels), instead of a seed.
+        bias: Tensor of shape (num_channels,), beside a kernel; by default there is none then.
+
+    Example:
+
+    >>> images = np.ones((2, 4, 4, 3), "float32")
+    >>> state = Convolution(8, kernel_size=3, strides=2)(InitialState()(images, images), seed=np.array([1, 2]))
+    >>> tuple(state.noise.shape)
+    (2, 2, 2, 8)
+
+    Reference: equations 1 and 3, section 2 of arXiv 1811.03087; section 2 of arXiv 1611.01232 for biases.
+    """
+
+    def __init__(
+        self,
+        num_channels: int,
+        kernel_size: int,
+        strides: int = 1,
+        boundary: str = "periodic",
+        gain: float = 2.0,
+        weights: str = "auto",
+        kernel_initializer: Any = "gaussian",
+        bias_variance: float = 0.0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.num_channels = whole(1)("num_channels", num_channels)
+        self.kernel_size = whole(1)("kernel_size", kernel_size)
+        self.strides = whole(1)("strides", strides)
+        self.boundary = one_of(BOUNDARIES)("boundary", boundary)
+        self.gain = non_negative("gain", gain)
+        # Not self.weights, which is Keras' own name for variables.
+        self.sampling = one_of(WEIGHTS)("weights", weights)
+        self.kernel_initializer = specification("kernel_initializer", kernel_initializer)
+        self.gaussian = self.kernel_initializer == "gaussian"
+        self.initializer = None if self.gaussian else resolve("kernel_initializer", self.kernel_initializer)
+        self.bias_variance = non_negative("bias_variance", bias_variance)
+        if boundary == "symmetric" and kernel_size % 2 == 0:
+            raise ValueError(refusal("the 'symmetric' boundary needs an odd kernel_size.", kernel_size=kernel_size))
+        check_gain(self.kernel_initializer, self.gain, self.sampling)
+
+    def call(self, state: State, seed: Tensor = None, kernel: Tensor = None, bias: Tensor = None) -> State:
+        """Return the convolved state."""
+        state = State(*state)
+        if (seed is None) == (kernel is None):
+            raise ValueError(refusal("expected either a seed or a kernel.", seed=seed, kernel=kernel))
+        if None in state.signal.shape[1:] or self.kernel_size > min(state.signal.shape[1:3]):
+            raise ValueError(
+                refusal(
+                    "height, width and channels must be known, and kernel_size at most the side of the image, of shape "
+                    f"{tuple(state.signal.shape)}.",
+                    kernel_size=self.kernel_size,
+                )
+            )
+        if kernel is None and self.samples_outputs(state.signal.shape):
+            signal, noise = self.sample_outputs(state, seed)
+        else:
+            kernel = self.draw_kernel(seed, state.signal.shape[-1]) if kernel is None else kernel
+            signal, noise = self.convolve(state, kernel)
+        state = state._replace(signal=signal, noise=noise)
+        if bias is None and seed is not None and self.bias_variance:
+            bias = self.draw_bias(seed)
+        return state if bias is None else self.add_bias(state, bias)
+
+    def samples_outputs(self, shape: tuple[int | None, ...]) -> bool:
+        """Tell whether the outputs of a signal of a shape are drawn without a kernel."""
+        fully_connected = self.kernel_size == self.strides == 1 and tuple(shape[1:3]) == (1, 1)
+        if self.sampling == "gram" and not fully_connected:
+            raise ValueError(
+                refusal("weights='gram' needs a fully connected layer.", kernel_size=self.kernel_size, shape=shape)
+            )
+        return fully_connected and self.gaussian and uses_gram(self.sampling, shape[0], self.num_channels)
+
+    def sample_outputs(self, state: State, seed: Tensor) -> list[Tensor]:
+        """Return the outputs for a signal and a noise of shape (batch, 1, 1, channels), which share their weights."""
+        x = ops.concatenate([state.signal, state.noise])[:, 0, 0]
+        outputs = sample_product(x, self.num_channels, seed, self.gain / x.shape[-1])
+        return ops.split(outputs[:, None, None], 2)
+
+    def draw_kernel(self, seed: Tensor, input_channels: int) -> Tensor:
+        """Return the kernel of a seed."""
+        shape = (self.kernel_size, self.kernel_size, input_channels, self.num_channels)
+        if self.initializer is not None:
+            return draw(self.initializer, shape, seed)
+        return gaussian(shape, seed, self.gain / math.prod(shape[:3]))
+
+    def draw_bias(self, seed: Tensor) -> Tensor:
+        """Return the bias of a seed, which shares no number with the kernel's."""
+        bits = np.array([BIAS_BITS, 0], "int32")
+        return gaussian((self.num_channels,), ops.bitwise_xor(ops.cast(seed, "int32"), bits), self.bias_variance)
+
+    @staticmethod
+    def add_bias(state: State, bias: Tensor) -> State:
+        """Add a bias to the signal, at the larger of their two scales."""
+        log_bias = 2 * ops.log(unless_zero(ops.max(ops.abs(bias))))
+        log_signal = ops.maximum(state.log_signal, log_bias)
+        signal = state.signal * ops.exp((state.log_signal - log_signal) / 2) + bias * ops.exp(-log_signal / 2)
+        return state._replace(signal=signal, log_signal=log_signal)
+
+    def convolve(self, state: State, kernel: Tensor) -> list[Tensor]:
+        """Return signal and noise, convolved with one kernel."""
+        if self.kernel_size == self.strides == 1:
+            return [ops.matmul(x, kernel[0, 0]) for x in (state.signal, state.noise)]
+        return [
+            self.convolve_padded(pad(x, self.kernel_size, self.boundary), kernel) for x in (state.signal, state.noise)
+        ]
+
+    def convolve_padded(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """Return images convolved where the kernel lies within them."""
+        if self.strides == 1 and uses_xla() and not accelerators():
+            # On a CPU, XLA has a fast convolution for outputs as large as the inputs, three to six times faster.
+            y = ops.conv(x, kernel, padding="same", data_format="channels_last")
+            before, after = (self.kernel_size - 1) // 2, self.kernel_size // 2
+            return y[:, before : y.shape[1] - after, before : y.shape[2] - after]
+        return ops.conv(x, kernel, strides=self.strides, padding="valid", data_format="channels_last")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs."""
+        return {
+            **super().get_config(),
+            "num_channels": self.num_channels,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "boundary": self.boundary,
+            "gain": self.gain,
+            "weights": self.sampling,
+            "kernel_initializer": self.kernel_initializer,
+            "bias_variance": self.bias_variance,
+        }

@@ -1,0 +1,112 @@
+"""Where states begin, how they are added, and how their scales are taken out of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from moments_dnns._validation import boolean
+
+from .state import State, Tensor, register, unless_zero
+
+
+@register
+class InitialState(keras.layers.Layer):
+    """Make a state of images and noise.
+
+    The noise is divided by its largest magnitude, so that noise of any scale keeps its digits.
+
+    Call arguments:
+        images: Tensor of shape (batch, height, width, channels).
+        noise: Tensor of the same shape.
+
+    Example:
+
+    >>> images = np.ones((2, 4, 4, 3), "float32")
+    >>> tuple(InitialState()(images, images).signal.shape)
+    (2, 4, 4, 3)
+
+    Reference: section 3 of arXiv 1811.03087.
+    """
+
+    def call(self, images: Tensor, noise: Tensor) -> State:
+        """Return the state."""
+        signal_scale = unless_zero(ops.max(ops.abs(images)))
+        noise_scale = unless_zero(ops.max(ops.abs(noise)))
+        return State(images / signal_scale, noise / noise_scale, 2 * ops.log(signal_scale), 2 * ops.log(noise_scale))
+
+
+@register
+class Add(keras.layers.Layer):
+    """Add two states: signal to signal, noise to noise.
+
+    Call arguments:
+        states: Two states of one shape; each may carry scales of its own.
+
+    Example:
+
+    >>> images = np.ones((2, 4, 4, 3), "float32")
+    >>> state = InitialState()(images, images)
+    >>> float(ops.max(Add()([state, state]).signal))
+    2.0
+
+    Reference: section 5 of arXiv 1811.03087.
+    """
+
+    def call(self, states: list[State]) -> State:
+        """Return the sum, at the larger of the two scales."""
+        one, other = (State(*state) for state in states)
+        log_signal = ops.maximum(one.log_signal, other.log_signal)
+        log_noise = ops.maximum(one.log_noise, other.log_noise)
+        return State(
+            sum(state.signal * ops.exp((state.log_signal - log_signal) / 2) for state in (one, other)),
+            sum(state.noise * ops.exp((state.log_noise - log_noise) / 2) for state in (one, other)),
+            log_signal,
+            log_noise,
+        )
+
+
+@register
+class Rescaling(keras.layers.Layer):
+    """Divide noise and signal by their root mean squares r and add 2 ln r to their running logarithms.
+
+    Nothing else changes, because the true signal and noise stay the same; what is exactly zero stays zero.
+
+    Args:
+        rescale_signal: Whether the signal is rescaled too, which normalized ones do not need.
+
+    Call arguments:
+        state: The state.
+
+    Example:
+
+    >>> images = np.full((2, 4, 4, 3), 7.0, "float32")
+    >>> round(float(Rescaling()(InitialState()(images, images)).log_noise), 3)
+    3.892
+
+    Reference: section 3 of arXiv 1811.03087.
+    """
+
+    def __init__(self, rescale_signal: bool = True, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.rescale_signal = boolean("rescale_signal", rescale_signal)
+
+    def call(self, state: State) -> State:
+        """Return the state with a mean square of 1."""
+        signal, noise, log_signal, log_noise = state
+        if self.rescale_signal:
+            signal, log_signal = self.rescaled(signal, log_signal)
+        noise, log_noise = self.rescaled(noise, log_noise)
+        return State(signal, noise, log_signal, log_noise)
+
+    @staticmethod
+    def rescaled(x: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a tensor with a mean square of 1, and its running logarithm."""
+        mean_square = unless_zero(ops.mean(ops.square(x)))
+        return x * (1 / ops.sqrt(mean_square)), log_scale + ops.log(mean_square)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs."""
+        return {**super().get_config(), "rescale_signal": self.rescale_signal}

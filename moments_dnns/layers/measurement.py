@@ -1,0 +1,122 @@
+"""The Keras layer that takes moments of a state, and the effective rank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from keras import layers, ops
+
+from moments_dnns._validation import one_of
+from moments_dnns.moments import MOMENTS, Moment
+
+from .state import State, Tensor, centred, register, unless_zero
+
+# |x|^p for the powers in use: products cost a fraction of a general power.
+POWERS = {1: ops.abs, 2: ops.square, 4: lambda x: ops.square(ops.square(x))}
+
+
+# Repeated squaring raises the spectrum to the power 2**18, which tells apart eigenvalues that differ by 1e-5. With a
+# trace of 1, the largest of n eigenvalues is at least 1 / n, and its 8th power far above the least of float32.
+NUM_ROUNDS, SQUARINGS_PER_ROUND = 6, 3
+
+
+def effective_rank(features: Tensor) -> Tensor:
+    """Return the effective rank of feature vectors: how many directions carry their variance.
+
+    Formula: `r_eff = Tr C / ||C||`, the sum of the eigenvalues of the channel covariance C over the largest one.
+    Features without any variance have the effective rank 0, like the zero matrix.
+
+    Args:
+        features: Tensor of shape (..., channels); every other axis counts points. They are centred here.
+
+    Returns:
+        Scalar, from 1 to min(channels, points - 1), or 0; relative error below 1e-4 for any spectrum and scale.
+
+    Example:
+
+    >>> round(float(effective_rank(np.array([[2.0, 0], [-2, 0], [0, 1], [0, -1]], "float32"))), 4)
+    1.25
+
+    Reference: definition 4 of arXiv 1811.03087.
+    """
+    # Centred before they are scaled, as a division would round a small variation around a large mean.
+    return rank_of_centred(centred(ops.reshape(features, (-1, features.shape[-1]))))
+
+
+def rank_of_centred(features: Tensor) -> Tensor:
+    """Return the effective rank of feature vectors whose channels have mean 0."""
+    x = ops.reshape(features, (-1, features.shape[-1]))
+    # Squares of raw features may leave float32's range.
+    x = x / unless_zero(ops.max(ops.abs(x)))
+    points, channels = x.shape
+    transposed = ops.transpose(x)
+    # Both have the same eigenvalues; the number of points is no integer where the batch size is left open.
+    by_points = isinstance(points, int) and points < channels
+    gram = ops.matmul(x, transposed) if by_points else ops.matmul(transposed, x)
+    trace = ops.sum(ops.diagonal(gram))
+    gram = gram / unless_zero(trace)
+    power = gram
+    for _ in range(NUM_ROUNDS):
+        for _ in range(SQUARINGS_PER_ROUND):
+            power = ops.matmul(power, power)
+        power = power / unless_zero(ops.sum(ops.diagonal(power)))
+    # The mean eigenvalue under the weights of the power's spectrum, which is all on the largest.
+    largest = ops.sum(power * gram)
+    return ops.where(trace == 0, 0.0, ops.maximum(1 / unless_zero(largest), 1.0))
+
+
+@register
+class LogMoments(layers.Layer):
+    """Take the natural logarithms of moments of a state.
+
+    Formula: `ln mean(|x|**p) + p / 2 * log_scale`, the mean over (batch, space) and then channels, with x centred
+    per channel or not and `log_scale` the state's running logarithm; `ln r_eff` for the effective ranks. The
+    logarithm of a moment that is 0 is -inf.
+
+    Args:
+        moments: Names of the moments, rows of `MOMENTS`; all of them by default.
+
+    Call arguments:
+        state: The state.
+
+    Returns:
+        Tensor of shape (number of moments,), in the order of `moments`.
+
+    Example:
+
+    >>> from moments_dnns.layers.core import InitialState
+    >>> images = np.full((2, 1, 1, 1), 3.0, "float32")
+    >>> layer = LogMoments(["nu1_abs_signal", "nu2_signal", "log_mu2_noise"])
+    >>> np.round(np.exp(layer(InitialState()(images, images))), 4).tolist()
+    [3.0, 9.0, 9.0]
+
+    Reference: section 3 of arXiv 1811.03087.
+    """
+
+    def __init__(self, moments: Iterable[str] = tuple(MOMENTS), **kwargs: Any):
+        super().__init__(**kwargs)
+        self.moments = tuple(one_of(MOMENTS)("moments", name) for name in moments)
+
+    def call(self, state: State) -> Tensor:
+        """Return the logarithms."""
+        state = State(*state)
+        scales = {"signal": state.log_signal, "noise": state.log_noise}
+        looked_at = {(MOMENTS[name].of, MOMENTS[name].centred) for name in self.moments}
+        tensors = {
+            (of, is_centred): centred(getattr(state, of)) if is_centred else getattr(state, of)
+            for of, is_centred in looked_at
+        }
+        rows = [MOMENTS[name] for name in self.moments]
+        return ops.stack([self.log_moment(row, tensors[row.of, row.centred], scales[row.of]) for row in rows])
+
+    @staticmethod
+    def log_moment(moment: Moment, x: Tensor, log_scale: Tensor) -> Tensor:
+        """Return the logarithm of one moment of a tensor, centred where need be, whose scale was divided out."""
+        if moment.power == 0:
+            return ops.log(rank_of_centred(x))
+        return ops.log(ops.mean(POWERS[moment.power](x))) + moment.power / 2 * log_scale
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs."""
+        return {**super().get_config(), "moments": list(self.moments)}

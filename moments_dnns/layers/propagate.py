@@ -1,0 +1,215 @@
+"""From a Keras layer to one that maps states: the noise goes through its exact derivative."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from moments_dnns._validation import first_line, one_of, refusal
+
+from .core import Rescaling
+from .state import State, Tensor, register
+
+# Interpolations of images, layers and functions: TensorFlow does not differentiate them forward.
+AFFINE = ("UpSampling2D", "Resizing", "Resize")
+
+
+# Of batch normalization: those of the batch, as at initialisation, or those that training has stored.
+STATISTICS = ("batch", "stored")
+
+
+def lift(function: Callable[..., Any], states: Sequence[State], name: str) -> list[State]:
+    """Propagate signal and noise through a function of tensors, by forward-mode differentiation.
+
+    Formula: `y = f(x)`, `dy = f'(x) dx`, with `f'(x) dx` summed over the inputs. The noises are brought to the largest
+    of their scales first, so that they can meet; the noise of each output is divided by its root mean square.
+
+    Args:
+        function: Maps the true signals to a tensor, or to a structure of tensors.
+        states: Its inputs.
+        name: What it is called in messages.
+
+    Returns:
+        The state of every output, in the order of the flattened structure, with `log_signal` 0.
+
+    Raises:
+        ValueError: If an output has no derivative.
+
+    Example:
+
+    >>> state = State(*(ops.convert_to_tensor(np.float32(x)) for x in ([[3.0]], [[1.0]], 0.0, 0.0)))
+    >>> lifted = lift(ops.square, [state], "square")[0]
+    >>> round(float(lifted.noise[0, 0] * ops.exp(lifted.log_noise / 2)), 4)
+    6.0
+    """
+    log_noise = states[0].log_noise
+    for state in states[1:]:
+        log_noise = ops.maximum(log_noise, state.log_noise)
+    signals = [_true_signal(state) for state in states]
+    noises = [state.noise * ops.exp((state.log_noise - log_noise) / 2) for state in states]
+
+    def flat(*inputs: Tensor) -> list[Tensor]:
+        outputs = keras.tree.flatten(function(*inputs))
+        dtypes = [keras.backend.standardize_dtype(output.dtype) for output in outputs]
+        if not all(map(keras.backend.is_float_dtype, dtypes)):
+            raise TypeError(f"an output of type {', '.join(dtypes)}")
+        return [ops.cast(output, "float32") for output in outputs]
+
+    try:
+        outputs, tangents = ops.jvp(flat, tuple(signals), tuple(noises))
+    except Exception as error:
+        raise _without_derivative(name, first_line(error)) from error
+    if any(tangent is None for tangent in tangents):
+        raise _without_derivative(
+            name, "its output does not depend on its input in a way that this backend differentiates"
+        )
+    return [_rescaled(output, tangent, log_noise) for output, tangent in zip(outputs, tangents, strict=True)]
+
+
+def _true_signal(state: State) -> Tensor:
+    return state.signal * ops.exp(state.log_signal / 2)
+
+
+def _rescaled(signal: Tensor, noise: Tensor, log_noise: Tensor) -> State:
+    """Return the state of a true signal, whose noise is divided by its root mean square."""
+    noise, log_noise = Rescaling.rescaled(noise, log_noise)
+    return State(signal, noise, ops.zeros_like(log_noise), log_noise)
+
+
+def _without_derivative(name: str, found: str) -> ValueError:
+    return ValueError(refusal(f"expected layers with a derivative, but {name!r} has none here ({found}).", layer=name))
+
+
+def normalize_with_batch(layer: keras.layers.BatchNormalization, state: State) -> State:
+    """Propagate a state through Keras' batch normalization with the statistics of the batch, constants for the noise.
+
+    Formula: `z = gamma (y - m) / sqrt(v + epsilon) + beta`, `dz = gamma dy / sqrt(v + epsilon)`, with mean m and
+    variance v over all axes but the layer's.
+
+    Args:
+        layer: The layer, with its gamma, beta and epsilon.
+        state: Its input.
+
+    Example:
+
+    >>> layer = keras.layers.BatchNormalization(epsilon=0.0)
+    >>> layer.build((2, 1))
+    >>> state = State(*(ops.convert_to_tensor(np.float32(x)) for x in ([[1.0], [5.0]], [[2.0], [2.0]], 0.0, 0.0)))
+    >>> normalized = normalize_with_batch(layer, state)
+    >>> np.round(ops.convert_to_numpy(normalized.signal), 4).ravel().tolist(), round(float(normalized.log_noise), 4)
+    ([-1.0, 1.0], 0.0)
+
+    Reference: equations 4 and 5, section 2 of arXiv 1811.03087.
+    """
+    signal = _true_signal(state)
+    axis = layer.axis % len(signal.shape)
+    axes = [i for i in range(len(signal.shape)) if i != axis]
+    signal = signal - ops.mean(signal, axis=axes, keepdims=True)
+    factor = ops.rsqrt(ops.mean(ops.square(signal), axis=axes, keepdims=True) + layer.epsilon)
+    shape = [signal.shape[axis] if i == axis else 1 for i in range(len(signal.shape))]
+    if layer.scale:
+        factor = factor * ops.reshape(ops.cast(layer.gamma, "float32"), shape)
+    noise, signal = state.noise * factor, signal * factor
+    if layer.center:
+        signal = signal + ops.reshape(ops.cast(layer.beta, "float32"), shape)
+    return _rescaled(signal, noise, state.log_noise)
+
+
+@register
+class Propagate(keras.layers.Wrapper):
+    """Let any Keras layer map states to states, so that it can stand among the layers of this library.
+
+    Formula: `y = f(x)`, `dy = f'(x) dx`, exact by forward-mode differentiation; where a function has a corner, its
+    derivative is what the backend takes (0 for a rectifier at 0). Dropout is off. The layer's weights are its own: they
+    stay the same from call to call.
+
+    Args:
+        layer: The Keras layer.
+        statistics: What batch normalization takes: `"batch"`, the mean and variance of the batch, which are constants
+            for the noise, or `"stored"`, those of its moving averages.
+
+    Call arguments:
+        states: A state; a list of states for a layer that takes a list.
+
+    Returns:
+        The state of the layer's output; a list of them where it has several.
+
+    Raises:
+        ValueError: If the layer has no derivative.
+
+    Example:
+
+    >>> from moments_dnns.layers.core import InitialState
+    >>> images = np.ones((2, 8, 8, 3), "float32")
+    >>> state = Propagate(keras.layers.Conv2D(4, 3, activation="tanh"))(InitialState()(images, images))
+    >>> tuple(state.noise.shape)
+    (2, 6, 6, 4)
+
+    Reference: equation 3, section 2 of arXiv 1811.03087, for the noise as a tangent.
+    """
+
+    def __init__(self, layer: keras.layers.Layer, statistics: str = "batch", **kwargs: Any):
+        super().__init__(layer, **kwargs)
+        self.statistics = one_of(STATISTICS)("statistics", statistics)
+
+    def build(self, *shapes: Any, **named_shapes: Any) -> None:
+        """Mark the layer as built: the wrapped one builds itself when it is called."""
+
+    def call(self, states: Any) -> Any:
+        """Return the state, or the states, of the outputs."""
+        several = isinstance(states[0], tuple | list)
+        inputs = [State(*state) for state in states] if several else [State(*states)]
+
+        def function(*signals: Tensor) -> Any:
+            return self.layer(list(signals) if several else signals[0])
+
+        outputs = propagate(self.layer, function, inputs, self.statistics, self.layer.name)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs."""
+        return {**super().get_config(), "statistics": self.statistics}
+
+
+def propagate(
+    layer: Any, function: Callable[..., Any], states: Sequence[State], statistics: str, name: str
+) -> list[State]:
+    """Propagate states through a call of a layer, by the convention for it where there is one.
+
+    Args:
+        layer: The layer.
+        function: Its call, as a function of the signals alone.
+        states: Their states.
+        statistics: Those of batch normalization, as `Propagate` takes them.
+        name: What the layer is called in messages.
+    """
+    if statistics == "batch" and isinstance(layer, keras.layers.BatchNormalization):
+        if not layer.built:
+            layer.build(states[0].signal.shape)
+        return [normalize_with_batch(layer, states[0])]
+    if statistics == "batch" and any(isinstance(part, keras.layers.BatchNormalization) for part in _parts(layer)):
+        raise ValueError(
+            refusal(
+                f"expected batch normalization among the layers of models, but {name!r} holds one inside: make it a "
+                "keras.Model, or take stored statistics (reinitialize=False).",
+                layer=name,
+            )
+        )
+    if type(layer).__name__ in AFFINE and len(states) == 1:
+        return [_affine(function, states[0])]
+    return lift(function, states, name)
+
+
+def _parts(layer: Any) -> list[Any]:
+    """Return the layers inside a layer, however deep."""
+    return list(layer._flatten_layers(include_self=False)) if isinstance(layer, keras.layers.Layer) else []
+
+
+def _affine(function: Callable[..., Any], state: State) -> State:
+    """Propagate a state through an affine function, whose derivative is its difference from its value at 0."""
+    tangent = function(state.noise) - function(ops.zeros_like(state.noise))
+    signal = function(_true_signal(state))
+    return _rescaled(ops.cast(signal, "float32"), ops.cast(tangent, "float32"), state.log_noise)

@@ -1,0 +1,219 @@
+"""Random weights from a seed that is a tensor: Gaussian ones, those of Keras, and products without drawing them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from itertools import pairwise
+from typing import Any
+
+import keras
+from keras import ops
+
+from moments_dnns._validation import non_negative, refusal
+
+from .state import Tensor, register, unless_zero
+
+# Gram sampling pays from this ratio of channels to images on: measured, see benchmarks/README.md.
+CHANNELS_PER_IMAGE = 8
+
+
+# Added to the unit diagonal of the float64 correlations, so that rounding leaves every pivot positive. As an error of
+# the outputs it is the root of that, 1.4e-7, about what float32 rounds in the explicit product.
+JITTER = 2e-14
+
+
+# Horizontal strips in which half of a Gram matrix is computed: 5/8 of the work of the whole; more of them gain no time.
+NUM_STRIPS = 4
+
+
+class TensorSeed(keras.random.SeedGenerator):
+    """A seed that is a tensor, where Keras' own generators take integers only.
+
+    Args:
+        seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
+    """
+
+    def __init__(self, seed: Tensor):
+        # No state is kept, hence no call of the parent's: a layer's call stays a pure function.
+        self.seed = ops.cast(seed, "uint32" if keras.backend.backend() == "jax" else "int32")
+
+    def next(self, ordered: bool = True) -> Tensor:
+        """Return the seed."""
+        return self.seed
+
+
+def gaussian(shape: tuple[int, ...], seed: Tensor, variance: float = 1.0) -> Tensor:
+    """Draw independent normal numbers with mean 0.
+
+    Formula: `sqrt(-2 ln(1 - u)) * (cos, sin)(2 pi v)` with u, v uniform on [0, 1) (Box and Muller), which takes half
+    the time of the backends' own normals on a CPU.
+
+    Args:
+        shape: The shape of the result.
+        seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
+        variance: Their variance.
+
+    Returns:
+        float32 tensor.
+
+    Example:
+
+    >>> tuple(gaussian((2, 3), np.array([1, 2])).shape)
+    (2, 3)
+    """
+    size = math.prod(shape)
+    uniform = keras.random.uniform((2, -(-size // 2)), dtype="float32", seed=TensorSeed(seed))
+    radius = ops.sqrt(-2 * variance * ops.log(1 - uniform[0]))
+    angle = 2 * math.pi * uniform[1]
+    numbers = ops.concatenate([radius * ops.cos(angle), radius * ops.sin(angle)])
+    return ops.reshape(numbers[:size], shape)
+
+
+def gram_root(x: Tensor) -> Tensor:
+    """Return a small matrix L with `L @ L.T = x @ x.T`, to the precision of float32 in every row.
+
+    Args:
+        x: Tensor of shape (points, channels).
+
+    Returns:
+        Lower triangular tensor of shape (points, points), or (points, channels) where these are fewer and the backend
+        is not TensorFlow; rows of zeros stay zero.
+
+    Example:
+
+    >>> root = gram_root(ops.array([[3.0, 4.0]]))
+    >>> round(abs(float(root[0, 0])), 5)
+    5.0
+    """
+    if keras.backend.backend() != "tensorflow":
+        # JAX has float64 only where a user enables it, and Keras' products on PyTorch never have it. A QR decomposition
+        # does not form the Gram matrix, which would square the condition number.
+        root = ops.qr(ops.transpose(x))[1]
+        # Its rows have any sign, which even differs from one program to another; Cholesky factors have positive ones.
+        return ops.transpose(root * ops.where(ops.diagonal(root) < 0, -1.0, 1.0)[:, None])
+    gram = _lower_gram(ops.cast(x, "float64"))
+    norms = ops.sqrt(ops.diagonal(gram))
+    scale = 1 / unless_zero(norms)
+    correlation = gram * scale[:, None] * scale[None] + JITTER * ops.eye(x.shape[0], dtype="float64")
+    return ops.cast(ops.cholesky(correlation) * norms[:, None], "float32")
+
+
+def _lower_gram(x: Tensor) -> Tensor:
+    """Return `x @ x.T` up to what lies above its diagonal, which a Cholesky decomposition does not read."""
+    points = x.shape[0]
+    edges = [points * i // NUM_STRIPS for i in range(NUM_STRIPS + 1)]
+    strips = [ops.matmul(x[start:stop], ops.transpose(x[:stop])) for start, stop in pairwise(edges) if start < stop]
+    return ops.concatenate([ops.pad(strip, ((0, 0), (0, points - strip.shape[1]))) for strip in strips])
+
+
+def sample_product(x: Tensor, num_channels: int, seed: Tensor, variance: float) -> Tensor:
+    """Draw `x @ w` for a matrix w of independent normal weights, without drawing w.
+
+    Given x, the columns of the product are independent and Gaussian, with the covariance `variance * x @ x.T`. So it
+    has exactly the law of `L @ z`, with `L @ L.T = x @ x.T` and z one normal number for each entry of the result.
+
+    Args:
+        x: Tensor of shape (points, channels).
+        num_channels: Number of columns of w.
+        seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
+        variance: Variance of the weights.
+
+    Returns:
+        Tensor of shape (points, num_channels).
+
+    Example:
+
+    >>> tuple(sample_product(np.ones((2, 8), "float32"), 5, np.array([1, 2]), 0.25).shape)
+    (2, 5)
+    """
+    root = gram_root(x)
+    return ops.matmul(root, gaussian((root.shape[1], num_channels), seed, variance))
+
+
+def uses_gram(weights: str, batch_size: int | None, num_channels: int) -> bool:
+    """Tell whether the outputs of a fully connected layer are sampled from a Gram matrix.
+
+    By itself that happens on TensorFlow only, for layers that are wide enough.
+
+    Args:
+        weights: `"explicit"`, `"gram"`, or `"auto"`: where it is faster.
+        batch_size: Images, each of them a row of the signal and one of the noise; None if that is left open.
+        num_channels: Columns of its output.
+
+    Example:
+
+    >>> uses_gram("explicit", 64, 512), uses_gram("auto", 64, 256), uses_gram("gram", 64, 256)
+    (False, False, True)
+    """
+    if weights == "auto":
+        # Measured on TensorFlow; elsewhere the root costs more, and JAX's decompositions may block in threads.
+        return (
+            keras.backend.backend() == "tensorflow"
+            and batch_size is not None
+            and CHANNELS_PER_IMAGE * batch_size <= num_channels
+        )
+    return weights == "gram"
+
+
+@register
+class DeltaOrthogonal(keras.initializers.Initializer):
+    """Draw kernels that are zero but for an orthogonal matrix at their centre: a convolution that keeps lengths.
+
+    Formula: `omega[centre] = sqrt(gain) * Q`, `Q @ Q.T = I`, Q uniform among such matrices; else `omega = 0`.
+
+    Args:
+        gain: By which mean squares are multiplied; in terms of `Experiment.gain`, its variance of weights times fan_in.
+        seed: An integer, or a `keras.random.SeedGenerator`.
+
+    Example:
+
+    >>> kernel = np.asarray(DeltaOrthogonal(2.0, seed=1)((3, 3, 4, 8)))
+    >>> bool(np.allclose(kernel[1, 1] @ kernel[1, 1].T, 2 * np.eye(4), atol=1e-5)), int(np.count_nonzero(kernel[0]))
+    (True, 0)
+
+    Reference: algorithm 1 of arXiv 1806.05393.
+    """
+
+    def __init__(self, gain: float = 1.0, seed: Any = None):
+        self.gain = non_negative("gain", gain)
+        self.seed = seed
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Tensor:
+        """Return a kernel of shape (..., input channels, output channels)."""
+        *sides, inputs, outputs = shape
+        if inputs > outputs:
+            raise ValueError(
+                refusal("a delta-orthogonal kernel needs input channels that are at most the output channels.",
+                        inputs=inputs, outputs=outputs)
+            )  # fmt: skip
+        matrix = keras.initializers.Orthogonal(self.gain**0.5, seed=self.seed)((inputs, outputs), dtype)
+        around = [((side - 1) // 2, side // 2) for side in sides]
+        return ops.pad(ops.reshape(matrix, (1,) * len(sides) + (inputs, outputs)), [*around, (0, 0), (0, 0)])
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs."""
+        return {"gain": self.gain, "seed": self.seed}
+
+
+def draw(initializer: Any, shape: tuple[int, ...], seed: Tensor) -> Tensor:
+    """Return the kernel that an initializer draws from a seed that is a tensor.
+
+    Args:
+        initializer: A `keras.initializers.Initializer`, which stays as it is.
+        shape: (height, width, input channels, output channels); of a single point, it is drawn as the matrix that a
+            dense layer has.
+        seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
+
+    Example:
+
+    >>> kernels = [draw(keras.initializers.HeNormal(), (3, 3, 4, 8), np.array([1, k])) for k in (2, 2, 3)]
+    >>> [bool(np.allclose(kernels[0], kernel)) for kernel in kernels]
+    [True, True, False]
+    """
+    seeded = copy.copy(initializer)
+    # Those that are random draw with it at every call; the others have no use for it.
+    seeded.seed = TensorSeed(seed)
+    if shape[:2] == (1, 1):
+        return seeded(shape[2:], dtype="float32")[None, None]
+    return seeded(shape, dtype="float32")

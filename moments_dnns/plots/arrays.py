@@ -1,0 +1,91 @@
+"""The arrays of a figure, checked, as logarithms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from moments_dnns._validation import one_of, refusal, warn, whole
+from moments_dnns.analysis.arrays import Checked, checked_depth
+from moments_dnns.moments import derive, stored_name
+
+from .figures import FIGURES
+from .specs import Drawing
+
+
+def read(type_plot: str, moments: Mapping[str, Any], drawing: Drawing | None = None) -> dict[str, Any]:
+    """Return the data of a figure: the natural logarithm of every array it draws, `depth` and `res_depth`.
+
+    What has no logarithm is NaN: chi is 0 where the noise of a realization died out, infinite where its signal did.
+    One warning says which arrays, depths and how many realizations.
+
+    Args:
+        type_plot: A name of `FIGURES`; with a drawing, what it is called in messages.
+        moments: Mapping from names to arrays of shape (num_realizations, num_computations), and `depth`.
+        drawing: What is drawn, if that is no row of `FIGURES`.
+
+    Returns:
+        Mapping from the names in the drawing's `needs` to float64 arrays; `res_depth` is an integer.
+
+    Raises:
+        TypeError: If `moments` is not a mapping, or an array does not hold real numbers.
+        ValueError: If the figure is unknown, arrays are missing, or their shapes do not match.
+
+    Example:
+
+    >>> ones = np.ones((2, 1))
+    >>> read("vanilla_histo", {"nu2_signal_loc3": ones, "mu2_noise_loc3": 4 * ones, "depth": [50]})["mu2_noise_loc3"]
+    array([[1.38629436],
+           [1.38629436]])
+    """
+    drawing = drawing or FIGURES[one_of(FIGURES)("type_plot", type_plot)]
+    if not isinstance(moments, Mapping):
+        raise TypeError(refusal("moments must be a mapping from names to arrays.", moments=type(moments).__name__))
+    arrays = Checked(moments)
+    data: dict[str, Any] = {name: _logarithm(arrays, name) for name in drawing.needs if name not in _COUNTS}
+    missing = [name for name in drawing.needs if (name not in moments if name in _COUNTS else data[name] is None)]
+    if missing:
+        raise ValueError(
+            refusal(
+                f"{type_plot} draws {', '.join(drawing.needs)}; missing: {', '.join(missing)}.", moments=list(moments)
+            )
+        )
+    data |= {name: _COUNTS[name](moments[name], arrays.shape) for name in drawing.needs if name in _COUNTS}
+    _leave_out(type_plot, data)
+    return data
+
+
+def _logarithm(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray | None:
+    stored = stored_name(name)
+    with np.errstate(divide="ignore", invalid="ignore"):  # what is not finite is reported once, by name
+        try:
+            array = np.asarray(derive(arrays, stored), np.float64)
+        except KeyError:
+            return None
+        return array if stored != name else np.log(array)
+
+
+def _res_depth(values: Any, shape: tuple[int, ...]) -> int:
+    array = np.asarray(values)
+    return int(whole(1)("res_depth", array.item() if array.size == 1 else array.tolist()))
+
+
+_COUNTS: dict[str, Callable[[Any, tuple[int, ...]], Any]] = {"depth": checked_depth, "res_depth": _res_depth}
+
+
+def _leave_out(type_plot: str, data: dict[str, Any]) -> None:
+    """Turn what is not finite into NaN, and say so."""
+    said = []
+    for name in data.keys() - _COUNTS.keys():
+        lost = ~np.isfinite(data[name])
+        if lost.any():
+            data[name] = np.where(lost, np.nan, data[name])
+            depth = data["depth"][lost.any(axis=0)]
+            said.append(
+                f"{name} ({lost.any(axis=1).sum()} of {len(lost)} realizations, "
+                f"between depths {depth[0]:g} and {depth[-1]:g})"
+            )
+    if said:
+        warn(f"{type_plot} leaves out what is zero, infinite or not a number: {', '.join(sorted(said))}.")

@@ -1,0 +1,234 @@
+"""Figures: the functions that draw them. What is drawn is said in `figures`, in what way in `panels` and `canvas`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from matplotlib.figure import Figure
+
+from moments_dnns._validation import boolean, one_of, refusal, text
+from moments_dnns.analysis.diagnosis import diagnose
+from moments_dnns.descriptions.experiment import Experiment
+from moments_dnns.results.moments import Moments
+
+from .arrays import read
+from .derived import OF_ARCHITECTURE, drawing_of, parameters, summary_drawing
+from .figures import FIGURES
+from .panels import DASHES, Shown, draw
+from .specs import Drawing
+from .style import PaperFigure, check, save, styled
+from .theory_overlay import overlay
+
+Path: TypeAlias = str | os.PathLike[str] | None
+
+
+def plot_vanilla_histo(
+    moments: Mapping[str, Any], *, theory: bool = False, path: Path = None, use_tex: bool = False
+) -> Figure:
+    """Draw figure 2: how the log-moments of vanilla nets spread over realizations, at each measured depth.
+
+    Panels: densities of (a) ln nu2_signal_loc3, (b) ln mu2_noise_loc3.
+
+    Args:
+        moments: `Moments`, or any mapping from names to arrays of shape (num_realizations, num_computations), pruned
+            or not, with `depth` of shape (num_computations,). Or several of these over one another: a mapping from
+            their labels in the legend, in which colours tell experiments and dashes curves (in histograms, colours
+            tell depths and dashes experiments).
+        theory: Whether the exact law of ln nu2 for one image is drawn too, as a dotted line, of `Moments` of fully
+            connected networks; in the other figures, dotted lines of infinitely wide networks for the experiment's
+            own batches, the growth in the activation that follows from nu1, and the interval of the fitted exponent.
+            The legend says what is exact, and a warning what the theory does not reach.
+        path: Where to save the figure too: a file name in .pdf, .png or .svg.
+        use_tex: Whether LaTeX sets the text, where it is installed.
+
+    Returns:
+        The Matplotlib figure, unknown to pyplot.
+
+    Raises:
+        TypeError: If `moments` is not a mapping, or an array does not hold real numbers.
+        ValueError: If arrays are missing, shapes do not match, labels are no names, there are more histograms than
+            dashes (6), the suffix of `path` is another, or LaTeX is asked for and not installed.
+
+    Example:
+
+    >>> rng = np.random.default_rng(0)
+    >>> logs = np.cumsum(rng.normal(-0.01, 0.14, (200, 4)), axis=1)
+    >>> arrays = {"nu2_signal_loc3": np.exp(logs), "log_mu2_noise_loc3": logs, "depth": [50, 100, 150, 200]}
+    >>> len(plot_vanilla_histo(arrays).axes)
+    2
+    >>> wide = {**arrays, "nu2_signal_loc3": np.exp(logs / 2), "log_mu2_noise_loc3": logs / 2}
+    >>> figure = plot_vanilla_histo({"128 channels": arrays, "512 channels": wide})
+
+    Reference: figure 2 of arXiv 1811.03087.
+    """
+    return plot_figure("vanilla_histo", moments, theory=theory, path=path, use_tex=use_tex)
+
+
+def plot_vanilla(
+    moments: Mapping[str, Any], *, theory: bool = False, path: Path = None, use_tex: bool = False
+) -> Figure:
+    """Draw figure 3: vanilla nets over depth.
+
+    Panels: (a) growth of the sensitivity in a layer, chi_loc3 / chi_loc1, (b) reff_signal_loc3. Curves are means over
+    realizations, bands hold the 16th to 84th percentile.
+
+    Args, returns and raises: as `plot_vanilla_histo`.
+
+    Example:
+
+    >>> ones = np.ones((5, 3))
+    >>> plot_vanilla({"chi_loc1": ones, "chi_loc3": 1.1 * ones, "reff_signal_loc3": 2 * ones, "depth": [2, 4, 6]})
+    <PaperFigure size 816x300 with 2 Axes>
+
+    Reference: figure 3 of arXiv 1811.03087.
+    """
+    return plot_figure("vanilla", moments, theory=theory, path=path, use_tex=use_tex)
+
+
+def plot_bn_ff(moments: Mapping[str, Any], *, theory: bool = False, path: Path = None, use_tex: bool = False) -> Figure:
+    """Draw figure 4: batch-normalized feedforward nets over depth.
+
+    Panels: (a) growth of the sensitivity in batch norm, chi_loc3 / chi_loc1, in the activation, chi_loc4 / chi_loc3,
+    and in the layer, (b) chi_loc4, (c) reff_noise_loc4 and reff_signal_loc4, (d) mu4_signal_loc3 and
+    nu1_abs_signal_loc3. Curves are means over realizations, bands hold the 16th to 84th percentile.
+
+    Args, returns and raises: as `plot_vanilla_histo`.
+
+    Example:
+
+    >>> arrays = {name: np.ones((5, 3)) for name in FIGURES["bn_ff"].needs}
+    >>> len(plot_bn_ff(arrays | {"depth": [2, 4, 6]}).axes)
+    4
+
+    Reference: figure 4 of arXiv 1811.03087.
+    """
+    return plot_figure("bn_ff", moments, theory=theory, path=path, use_tex=use_tex)
+
+
+def plot_bn_res(
+    moments: Mapping[str, Any], *, theory: bool = False, path: Path = None, use_tex: bool = False
+) -> Figure:
+    """Draw figure 5: batch-normalized residual nets over depth, with the power law of their sensitivity.
+
+    Panels: (a) growth of the sensitivity in the first layer of a unit's branch: in batch norm, chi_loc2 / chi_loc1, in
+    activation and convolution, chi_loc4 / chi_loc2, and in the layer, (b) chi_loc5 and c l^tau (see
+    `analysis.power_law`), (c) reff_noise_loc3 and reff_signal_loc3, (d) mu4_signal_loc2 and nu1_abs_signal_loc2.
+    Curves are means over realizations, bands hold the 16th to 84th percentile.
+
+    Args, returns and raises: as `plot_vanilla_histo`; `moments` has `res_depth` too.
+
+    Example:
+
+    >>> arrays = {name: np.ones((5, 3)) for name in FIGURES["bn_res"].needs}
+    >>> len(plot_bn_res(arrays | {"depth": [5, 10, 15], "res_depth": 2}).axes)
+    4
+
+    Reference: figure 5 of arXiv 1811.03087.
+    """
+    return plot_figure("bn_res", moments, theory=theory, path=path, use_tex=use_tex)
+
+
+def plot_summary(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool = False) -> Figure:
+    r"""Draw all moments of an experiment at all places over depth, with its parameters and the verdicts on it.
+
+    A panel for each moment, with a curve for each place at which it was taken; bands hold the 16th to 84th percentile.
+    Below stand the verdicts of `diagnose`.
+
+    Args, returns and raises: as `plot_vanilla_histo`; `moments` of one experiment, pruned or not.
+
+    Example:
+
+    >>> arrays = {"nu2_signal_loc1": np.ones((5, 3)), "nu2_signal_loc2": np.ones((5, 3)), "depth": [2, 4, 6]}
+    >>> [axes.get_ylabel() for axes in plot_summary(arrays).axes if axes.axison]
+    ['$\\nu_2(\\mathbf{x}^l)$']
+
+    Reference: sections 3 to 6 of arXiv 1811.03087.
+    """
+    check(path, use_tex)
+    drawing = summary_drawing(moments)
+    data = read("summary", moments, drawing)
+    with styled(use_tex):
+        figure = _figure(drawing, [Shown(None, data)], use_tex)
+        figure.suptitle(parameters(moments), fontsize=11)
+        figure.supxlabel(diagnose(moments).line, fontsize=11)
+    save(figure, path)
+    return figure
+
+
+def plot_architecture(
+    moments: Mapping[str, Any], *, theory: bool = False, path: Path = None, use_tex: bool = False
+) -> Figure:
+    """Draw an experiment of any architecture over depth.
+
+    Panels: (a) growth of the sensitivity in each step and in the whole layer, (b) chi after the layer, (c) effective
+    ranks after the last activation, (d) mu4_signal and nu1_abs_signal after the last normalization (see
+    `plots.derived.drawing_of`). Curves are means over realizations, bands hold the 16th to 84th percentile.
+
+    Args, returns and raises: as `plot_vanilla_histo`; `moments` are `Moments`, which know their architecture, or a
+    mapping from labels to `Moments` of one architecture.
+
+    Example:
+
+    >>> from moments_dnns import Architecture, Experiment
+    >>> experiment = Experiment(Architecture(["layer_norm", "conv", "activation"]), 2, 1, 4, 2, 1, num_computations=2)
+    >>> moments = Moments({name: np.ones((1, 2)) for name in experiment.array_names}, experiment)
+    >>> len(plot_architecture(moments).axes)
+    4
+
+    Reference: sections 3 to 6 of arXiv 1811.03087.
+    """
+    every = moments.values() if isinstance(moments, Mapping) and not isinstance(moments, Moments) else [moments]
+    if not every or not all(isinstance(each, Moments) and isinstance(each.experiment, Experiment) for each in every):
+        raise TypeError(
+            refusal(
+                "moments must be Moments of experiments, or a mapping from labels to these; plot_layers draws models.",
+                moments=type(moments).__name__,
+            )
+        )
+    rows = {each.experiment.structure for each in every}
+    if len(rows) > 1:
+        raise ValueError(refusal("expected experiments of one architecture.", architectures=list(map(str, rows))))
+    ranks = [of for of in ("noise", "signal") if all(each.experiment.takes_ranks(of) for each in every)]
+    return plot_figure(
+        OF_ARCHITECTURE, moments, drawing_of(rows.pop(), ranks), theory=theory, path=path, use_tex=use_tex
+    )
+
+
+def plot_figure(
+    type_plot: str,
+    moments: Mapping[str, Any],
+    drawing: Drawing | None = None,
+    *,
+    theory: bool = False,
+    path: Path = None,
+    use_tex: bool = False,
+) -> Figure:
+    """Draw the figure of that name in `FIGURES`, or another drawing; the functions above say what it takes."""
+    check(path, use_tex)
+    boolean("theory", theory)
+    drawing = drawing or FIGURES[one_of(FIGURES)("type_plot", type_plot)]
+    several = isinstance(moments, Mapping) and bool(moments) and all(isinstance(x, Mapping) for x in moments.values())
+    if several and len(moments) > len(DASHES) and drawing.panels[0].kind == "histogram":
+        raise ValueError(refusal(f"expected at most {len(DASHES)} experiments in histograms.", moments=list(moments)))
+    experiments = []
+    for label, each in moments.items() if several else ((None, moments),):
+        name = type_plot if label is None else f"{type_plot} of {text('label', label)!r}"
+        data = read(name, each, drawing)
+        experiments.append(Shown(label, data, overlay(name, drawing, each) if theory else None))
+    with styled(use_tex):
+        figure = _figure(drawing, experiments, use_tex)
+    save(figure, path)
+    return figure
+
+
+def _figure(drawing: Drawing, experiments: list[Shown], use_tex: bool) -> PaperFigure:
+    rows, legends = (
+        -(-len(drawing.panels) // 2),
+        (experiments[0].label is not None) + (experiments[0].overlay is not None),
+    )
+    figure = PaperFigure(figsize=(6.8, 2.5 * rows + 0.4 * legends), layout="constrained")
+    figure.use_tex = use_tex
+    draw(figure, drawing, experiments)
+    return figure

@@ -1,0 +1,92 @@
+"""The figure of a characterized model: its layers from left to right, with names and shaded blocks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from moments_dnns._validation import text
+from moments_dnns.analysis.diagnosis import diagnose
+from moments_dnns.analysis.layers import blocks, layer_arrays
+from moments_dnns.results.moments import Moments
+
+from .arrays import read
+from .experiments import Path
+from .figures import LAYERS
+from .panels import Shown, draw_panels
+from .style import PaperFigure, check, save, styled
+
+MOST_NAMES = 40  # that can be read below a figure of this width
+
+
+def plot_layers(moments: Moments | Mapping[str, Moments], *, path: Path = None, use_tex: bool = False) -> Figure:
+    """Draw the moments along the layers of a characterized model.
+
+    Panels: (a) chi, (b) its growth, chi behind a layer over chi of its inputs taken together, (c) the shape of the
+    signal, mu4 / mu2^2 and nu1 / sqrt(nu2), which are 3 and 0.80 for a Gaussian, (d) effective ranks of noise and
+    signal. Curves are means over realizations, bands hold the 16th to 84th percentile. Every other block is shaded.
+    Below stand the verdicts of `diagnose`.
+
+    Args:
+        moments: What `characterize` returned. Or several of these over one another: a mapping from their labels in the
+            legend; layers are then counted instead of named.
+        path: Where to save the figure too: a file name in .pdf, .png or .svg.
+        use_tex: Whether LaTeX sets the text, where it is installed.
+
+    Returns:
+        The Matplotlib figure, unknown to pyplot.
+
+    Raises:
+        TypeError: If `moments` are not those of a model.
+        ValueError: If labels are no names, the suffix of `path` is another, or LaTeX is asked for and not installed.
+
+    Example:
+
+    >>> from moments_dnns import Moments
+    >>> from moments_dnns.descriptions.characterization import Characterization
+    >>> model = Characterization("net", ("image", "dense"), ((), (0,)), 1, (8, 4, 4, 1), "array-0123")
+    >>> figure = plot_layers(Moments({name: np.ones((1, 2)) for name in model.array_names}, model))
+    >>> [label.get_text() for label in figure.axes[-1].get_xticklabels()]
+    ['image', 'dense']
+
+    Reference: section 3 of arXiv 1811.03087.
+    """
+    check(path, use_tex)
+    several = isinstance(moments, Mapping) and bool(moments) and not isinstance(moments, Moments)
+    labelled: dict[str | None, Any] = {**moments} if several else {None: moments}  # type: ignore[dict-item]
+    shown = [
+        Shown(label if label is None else text("label", label), read("layers", layer_arrays(each), LAYERS))
+        for label, each in labelled.items()
+    ]
+    with styled(use_tex):
+        figure = PaperFigure(figsize=(6.8, 1.75 * len(LAYERS.panels) + 0.8), layout="constrained")
+        figure.use_tex = use_tex
+        every = figure.subplots(len(LAYERS.panels), 1, sharex=True)
+        draw_panels(figure, every, LAYERS, shown)
+        for axes in every:
+            axes.label_outer()
+        if not several:
+            names = [str(name) for name in moments["layer"]]
+            _shade(every, names)
+            figure.supxlabel(diagnose(moments).line, fontsize=11)
+            _name(every[-1], [name.replace("_", r"\_") if use_tex else name for name in names])
+    save(figure, path)
+    return figure
+
+
+def _shade(every: Sequence[Axes], names: Sequence[str]) -> None:
+    for _, start, length in list(blocks(names))[::2]:
+        for axes in every:
+            axes.axvspan(start + 0.5, start + length + 0.5, color="0.93", zorder=0, linewidth=0)
+
+
+def _name(axes: Axes, names: Sequence[str]) -> None:
+    """Name as many layers as can be read: all, or evenly spaced ones, the last among them."""
+    step = math.ceil(len(names) / MOST_NAMES)
+    named = np.arange(len(names) - 1, -1, -step)[::-1]
+    axes.set_xticks(named + 1, [names[layer] for layer in named], rotation=90, fontsize=6)

@@ -1,0 +1,71 @@
+"""Pruning: an experiment keeps the arrays that a figure draws."""
+
+from __future__ import annotations
+
+from moments_dnns._validation import one_of, refusal
+from moments_dnns.descriptions.experiment import Experiment
+from moments_dnns.moments import stored_name
+from moments_dnns.results.experiments import _existing, _record, load_experiment
+from moments_dnns.results.moments import Moments
+from moments_dnns.results.transactions import num_bytes, publish, writing
+
+from .derived import OF_ARCHITECTURE, drawing_of
+from .figures import FIGURES
+
+
+def prune_experiment(type_plot: str, name: str) -> int:
+    """Keep only the arrays that a figure draws, chi as its logarithm. A pruned experiment cannot be continued.
+
+    Args:
+        type_plot: The figure: `"vanilla_histo"`, `"vanilla"`, `"bn_ff"` or `"bn_res"`, or `"architecture"`: what
+            `plot_architecture` draws of the experiment.
+        name: The experiment.
+
+    Returns:
+        The number of bytes that were freed on the disk; 0 if it was pruned for this figure before.
+
+    Raises:
+        TypeError, ValueError: If an argument is refused, or the experiment lacks arrays that the figure draws.
+        FileNotFoundError, CorruptExperimentError: As for `load_experiment`.
+        BlockingIOError: If another process writes to it now.
+
+    Example:
+
+    >>> from moments_dnns import Experiment
+    >>> experiment = Experiment("vanilla", 2, 1, 4, 2, 1, num_computations=1)
+    >>> moments = Moments({name: np.ones((1, 1)) for name in experiment.array_names}, experiment)
+    >>> save_experiment(moments, "demo", overwrite=True)
+    >>> prune_experiment("vanilla", "demo") > 0
+    True
+    >>> list(load_experiment("demo"))
+    ['log_chi_loc1', 'log_chi_loc3', 'reff_signal_loc3', 'depth']
+    """
+    one_of((*FIGURES, OF_ARCHITECTURE))("type_plot", type_plot)
+    _existing(name)
+    with writing(name) as folder:
+        moments = load_experiment(name)
+        kept = list(dict.fromkeys(stored_name(array) for array in _needs(type_plot, moments.experiment)))
+        missing = [array for array in kept if array not in moments]
+        if missing:
+            raise ValueError(
+                refusal(f"{type_plot} draws arrays that the experiment lacks: {', '.join(missing)}.", name=name)
+            )
+        if set(kept) == set(moments):
+            return 0
+        before = num_bytes(folder)
+        pruned = Moments(
+            {array: moments[array] for array in kept},
+            moments.experiment,
+            moments.sources,
+            {**moments.provenance, "pruned_for": type_plot},
+        )
+        publish(folder, _record(pruned), pruned.arrays)
+        return before - num_bytes(folder)
+
+
+def _needs(type_plot: str, experiment: Experiment) -> tuple[str, ...]:
+    if type_plot in FIGURES:
+        return FIGURES[type_plot].needs
+    if not isinstance(experiment, Experiment):
+        raise ValueError(refusal("the layers of a model have no figure to be pruned for.", type_plot=type_plot))
+    return drawing_of(experiment.structure, [of for of in ("noise", "signal") if experiment.takes_ranks(of)]).needs

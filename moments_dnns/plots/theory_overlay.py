@@ -1,0 +1,115 @@
+"""What theory says beside the measured curves of a figure, for the experiment's own batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import attrs
+
+from moments_dnns._validation import refusal, warn
+from moments_dnns.data import Images, load_images
+from moments_dnns.descriptions.experiment import Experiment
+from moments_dnns.results.moments import Moments
+from moments_dnns.results.record import indices
+from moments_dnns.theory.finite import Density, log_norm_density
+from moments_dnns.theory.gram import MOST_POINTS
+from moments_dnns.theory.predictions import KNOWN, predict_experiment
+
+from .arrays import read
+from .specs import Drawing
+
+# Batches of which the theory is averaged: each costs a pass over M x M matrices, seconds for a batch of 64.
+MOST_BATCHES = 4
+
+
+# Points squared times layers that a figure waits for, over all batches: about a minute on one core.
+MOST_WORK = 4e7
+
+
+class Overlay(NamedTuple):
+    """Theory beside the measured curves of one experiment.
+
+    Args:
+        exact: Logarithms of arrays, as `read` returns them, of infinitely wide networks for some of its own
+            batches, one in a row; None where the theory does not reach.
+        densities: Of the logarithm of an array, by its name: the exact law for one image, at each depth.
+    """
+
+    exact: Mapping[str, Any] | None
+    densities: Mapping[str, list[Density]]
+
+
+def overlay(type_plot: str, drawing: Drawing, moments: Mapping[str, Any]) -> Overlay:
+    """Return what theory says of an experiment, and warn of what it does not reach.
+
+    Args:
+        type_plot: What the figure is called in messages.
+        drawing: The figure.
+        moments: `Moments` of an experiment whose images can be loaded.
+
+    Raises:
+        ValueError: If the moments do not know their experiment.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from moments_dnns.plots.figures import FIGURES
+    >>> experiment = Experiment("vanilla", 2, 1, 8, 4, 3, dataset="photo", num_computations=2)
+    >>> moments = Moments({"nu2_signal_loc3": np.ones((3, 2))}, experiment)
+    >>> overlay("vanilla", FIGURES["vanilla"], moments).exact["reff_signal_loc3"].shape
+    (3, 2)
+
+    Reference: docs/theory.md.
+    """
+    experiment = getattr(moments, "experiment", None)
+    if not isinstance(moments, Moments) or not isinstance(experiment, Experiment):
+        raise ValueError(
+            refusal("theory=True needs Moments, which know their experiment.", moments=type(moments).__name__)
+        )
+    if drawing.panels[0].kind == "histogram":
+        return Overlay(None, _densities(drawing, experiment))
+    source = moments.sources[0]
+    try:
+        images = load_images(experiment.dataset)
+        batches = min(MOST_BATCHES, _affordable(experiment, images))
+        prediction = predict_experiment(attrs.evolve(experiment, seed=source.seed), images, indices([source])[:batches])
+    except (OSError, ValueError) as error:
+        # The figure still shows what was measured, and relations between what was measured.
+        warn(f"{type_plot} is drawn without curves of infinite width: {error}")
+        return Overlay(None, {})
+    counts = {"depth": experiment.depth, "res_depth": experiment.res_depth}
+    return Overlay(read(f"theory of {type_plot}", {**prediction, **counts}, drawing), {})
+
+
+def _affordable(experiment: Experiment, images: Images) -> int:
+    """Return how many batches a figure can wait for.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    side = experiment.layer_side(images.images.shape[1])
+    points, layers = (
+        experiment.batch_size * side**2,
+        experiment.total_depth * experiment.structure.num_repeats(experiment.res_depth),
+    )
+    batches, feasible = int(MOST_WORK // (points**2 * layers)), int((MOST_WORK / layers) ** 0.5) // side**2
+    if not batches:
+        raise ValueError(
+            refusal(
+                f"{points} points in {layers} layers take longer than a figure can wait for; a batch of {feasible} "
+                f"would do. predict_experiment waits, for up to {MOST_POINTS} points.",
+                batch_size=experiment.batch_size,
+            )
+        )
+    return batches
+
+
+def _densities(drawing: Drawing, experiment: Experiment) -> dict[str, list[Density]]:
+    """Return the law of one image's squared norm, which that of the noise does not follow before images collapse."""
+    plain = all(getattr(experiment, name) == value for name, value in KNOWN.items())
+    if not (plain and experiment.fully_connected and experiment.architecture == "vanilla"):
+        warn("the law of squared norms is known for fully connected vanilla networks only: it is not drawn.")
+        return {}
+    laws = [log_norm_density(experiment.num_channels, int(depth), first_convolution=True) for depth in experiment.depth]
+    return {drawing.panels[0].curves[0].over: laws}

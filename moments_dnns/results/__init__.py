@@ -1,0 +1,1 @@
+"""Results: moments with what they are, and the folders that keep them."""

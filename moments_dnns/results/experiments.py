@@ -1,0 +1,218 @@
+"""Saved experiments: load, save, merge, list, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+import numpy as np
+
+from moments_dnns._validation import boolean, refusal
+
+from .folders import experiment_folder, folders_with, locked, npy_folder
+from .moments import Moments
+from .provenance import combine
+from .record import Record, Source, is_array_name, joined, num_rows, overlap, told
+from .transactions import RECORD_FILE, is_own, num_bytes, publish, read_experiment, remove, writing
+
+
+def list_experiments() -> list[str]:
+    """Return the names of the experiments that are saved, in alphabetical order.
+
+    Example:
+
+    >>> list_experiments()
+    []
+    """
+    return folders_with(RECORD_FILE)
+
+
+def load_experiment(name: str) -> Moments:
+    """Load a saved experiment, or what an interrupted or running one has committed.
+
+    Args:
+        name: Its folder below `npy/`.
+
+    Returns:
+        Moments, with the committed realizations in the order of their indices.
+
+    Raises:
+        TypeError, ValueError: If the name is refused.
+        FileNotFoundError: If there is no such experiment; the message lists those there are.
+        CorruptExperimentError: If a file is missing, damaged or foreign; the message names it.
+
+    Example:
+
+    >>> from moments_dnns import Experiment
+    >>> experiment = Experiment("vanilla", 2, 1, 4, 2, 1, num_computations=1)
+    >>> moments = Moments({name: np.ones((1, 1)) for name in experiment.array_names}, experiment)
+    >>> save_experiment(moments, "demo")
+    >>> load_experiment("demo")["chi_loc1"]
+    array([[1.64872127]])
+    """
+    try:
+        record, arrays = read_experiment(experiment_folder(name))
+    except FileNotFoundError as error:
+        raise _unknown(name) from error
+    return Moments(arrays, record.experiment, record.sources, record.provenance)
+
+
+def save_experiment(moments: Moments, name: str, overwrite: bool = False) -> None:
+    """Save moments under a name.
+
+    Args:
+        moments: What `run_experiment`, `load_experiment` or `merge_experiments` returned.
+        name: The folder below `npy/`; ASCII letters, digits, `_` and `-`.
+        overwrite: Whether an experiment of that name is replaced.
+
+    Raises:
+        TypeError, ValueError: If an argument is refused.
+        FileExistsError: If there is an experiment of that name and `overwrite` is False.
+        BlockingIOError: If another process writes to it now.
+
+    Example:
+
+    >>> from moments_dnns import Experiment
+    >>> experiment = Experiment("vanilla", 2, 1, 4, 2, 1, num_computations=1)
+    >>> moments = Moments({name: np.ones((1, 1)) for name in experiment.array_names}, experiment)
+    >>> save_experiment(moments, "demo")
+    >>> load_experiment("demo") == moments
+    True
+    """
+    boolean("overwrite", overwrite)
+    if not isinstance(moments, Moments):
+        raise TypeError(refusal("moments must be Moments.", moments=type(moments).__name__))
+    unknown = [array for array in moments if not is_array_name(array)]
+    if unknown or not moments.num_realizations:
+        raise ValueError(
+            refusal(
+                "moments must have realizations, and arrays named <moment>_<loc> only.",
+                realizations=moments.num_realizations,
+                unknown=unknown,
+            )
+        )
+    with writing(name) as folder:
+        if (folder / RECORD_FILE).exists() and not overwrite:
+            raise FileExistsError(refusal("expected a new name, or overwrite=True.", name=name))
+        publish(folder, _record(moments), moments.arrays)
+
+
+def merge_experiments(names: Sequence[str], name_merged: str) -> Moments:
+    """Merge experiments that differ in their seeds and realizations only, and save the result.
+
+    Args:
+        names: Two or more experiments, all of them pruned for the same figure or none of them pruned.
+        name_merged: A new name.
+
+    Returns:
+        Moments with the realizations of all, one experiment after the other.
+
+    Raises:
+        TypeError, ValueError: If an argument is refused, the descriptions differ, or a realization is there twice.
+        FileExistsError: If there is an experiment of the new name.
+        FileNotFoundError, CorruptExperimentError: As for `load_experiment`.
+
+    Example:
+
+    >>> from moments_dnns import Experiment
+    >>> for seed in (0, 1):
+    ...     experiment = Experiment("vanilla", 2, 1, 4, 2, 3, num_computations=1, seed=seed)
+    ...     save_experiment(Moments({"nu2_signal_loc3": np.ones((3, 1))}, experiment), f"seed{seed}")
+    >>> merge_experiments(["seed0", "seed1"], "both").sources
+    (Source(seed=0, start=0, stop=3), Source(seed=1, start=0, stop=3))
+    """
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise TypeError(refusal("names must be a list of names of experiments.", names=names))
+    if len(names) < 2:
+        raise ValueError(refusal("names must be at least two experiments.", names=names))
+    parts = [load_experiment(name) for name in names]
+    for name, part in zip(names[1:], parts[1:], strict=True):
+        differences = _record(parts[0]).differences(_record(part))
+        differences.pop("seed", None)
+        if differences:
+            raise ValueError(
+                refusal(
+                    f"experiments that are merged may differ in their seeds only, but {names[0]} and "
+                    f"{name} differ in {told(differences)}.",
+                    names=names,
+                )
+            )
+    sources = joined(source for part in parts for source in part.sources)
+    if twice := overlap(sources):
+        raise ValueError(
+            refusal(
+                f"experiments that are merged must not share realizations, but some of {twice} are there twice.",
+                names=names,
+            )
+        )
+    described = parts[0].experiment.described
+    arrays = {array: np.concatenate([part[array] for part in parts]) for array in parts[0] if array not in described}
+    arrays |= {array: parts[0][array] for array in parts[0] if array in described}
+    merged = Moments(
+        arrays,
+        attrs.evolve(parts[0].experiment, num_realizations=num_rows(sources)),
+        sources,
+        combine(part.provenance for part in parts),
+    )
+    save_experiment(merged, name_merged)
+    return merged
+
+
+def delete_experiment(name: str) -> int:
+    """Delete a saved experiment, damaged ones too.
+
+    Args:
+        name: Its folder below `npy/`; never a path.
+
+    Returns:
+        The number of bytes that were freed on the disk.
+
+    Raises:
+        TypeError, ValueError: If the name is refused.
+        FileNotFoundError: If there is no such experiment.
+        FileExistsError: If there are files in its folder that are not the experiment's.
+        BlockingIOError: If another process writes to it now.
+
+    Example:
+
+    >>> from moments_dnns import Experiment
+    >>> experiment = Experiment("vanilla", 2, 1, 4, 2, 1, num_computations=1)
+    >>> moments = Moments({name: np.ones((1, 1)) for name in experiment.array_names}, experiment)
+    >>> save_experiment(moments, "demo")
+    >>> delete_experiment("demo") > 0, list_experiments()
+    (True, [])
+    """
+    folder = experiment_folder(name)
+    if not folder.exists():
+        raise _unknown(name)
+    with locked(name):
+        if foreign := [path.name for path in folder.iterdir() if not is_own(path)]:
+            raise FileExistsError(
+                refusal(f"expected only files of the experiment in {folder}, found {', '.join(foreign)}.", name=name)
+            )
+        freed = num_bytes(folder)
+        remove(folder)
+    return freed
+
+
+def _unknown(name: str) -> FileNotFoundError:
+    return FileNotFoundError(
+        refusal(
+            f"expected the name of an experiment in {npy_folder()}, which has: "
+            f"{', '.join(list_experiments()) or 'none'}.",
+            name=name,
+        )
+    )
+
+
+def _existing(name: str) -> Path:
+    folder = experiment_folder(name)
+    if not (folder / RECORD_FILE).exists():
+        raise _unknown(name)
+    return folder
+
+
+def _record(moments: Moments) -> Record:
+    in_place = moments.sources == (Source(moments.experiment.seed, 0, moments.num_realizations),)
+    return Record(moments.experiment, tuple(moments), moments.sources, in_place, moments.provenance)

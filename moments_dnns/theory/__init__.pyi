@@ -1,0 +1,16 @@
+from .closed_forms import activation_growth as activation_growth
+from .closed_forms import batch_norm_growth as batch_norm_growth
+from .closed_forms import batch_norm_mu4 as batch_norm_mu4
+from .closed_forms import batch_norm_nu1 as batch_norm_nu1
+from .closed_forms import feedforward_growth as feedforward_growth
+from .closed_forms import residual_sensitivity as residual_sensitivity
+from .closed_forms import vanilla_slope as vanilla_slope
+from .finite import log_norm_cdf as log_norm_cdf
+from .finite import log_norm_cumulants as log_norm_cumulants
+from .finite import log_norm_density as log_norm_density
+from .gram import Grams as Grams
+from .infinite import Prediction as Prediction
+from .infinite import infinite_width as infinite_width
+from .predictions import first_grams as first_grams
+from .predictions import predict as predict
+from .predictions import predict_experiment as predict_experiment

@@ -1,0 +1,154 @@
+"""Batch normalization of infinitely wide layers: exact expectations of ratios, as integrals over one variable.
+
+A channel before batch normalization is Gaussian over the M points of the batch: h ~ N(0, C) once it is centred. After
+it, z = h / sqrt(Q + epsilon) with Q = |h|^2 / M, which no sum over channels makes constant. But a power of the
+denominator is an integral of exponentials, and an exponential of a quadratic form leaves a Gaussian Gaussian:
+
+    E f(h) / (Q + epsilon)^p = 1 / Gamma(p) * integral over t > 0 of
+                               t^(p - 1) e^(-epsilon t) det(1 + 2 t C / M)^(-1/2) E f(h_t),   h_t ~ N(0, C_t),
+
+with C_t = C (1 + 2 t C / M)^(-1), whatever the batch is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import eigh
+
+from moments_dnns._validation import refusal
+
+from .gram import Grams, centred, mean_diagonal, rectified
+
+# t = exp(u - exp(-u)) / sum of (2 / M) eigenvalues, at equally spaced u. The integrand dies doubly exponentially to the
+# left and is analytic, so the trapezoidal rule errs by 1e-13 at this spacing (docs/theory.md).
+SPACING = 0.3
+
+
+LEFT, RIGHT = -4.6, 170.0
+
+
+NEGLIGIBLE = 1e-17
+
+
+ROUND_OFF = 4e-15
+
+
+ENTRIES_AT_ONCE = 2**17
+
+
+class Normalized(NamedTuple):
+    """A channel after batch normalization.
+
+    Args:
+        moments: `nu1_abs_signal`, `nu2_signal`, `mu2_signal`, `mu4_signal` and `mu2_noise`.
+        rectified: The second moments after the ReLU that follows.
+    """
+
+    moments: dict[str, float]
+    rectified: Grams
+
+
+def normalized(grams: Grams, epsilon: float) -> Normalized:
+    """Return what batch normalization makes of infinitely many jointly Gaussian channels of signal and noise.
+
+    Formula: `z = h / sqrt(Q + epsilon)`, `dz = dy / sqrt(Q + epsilon)`.
+
+    Args:
+        grams: Second moments before it, of shape (M, M); the signal need not be centred.
+        epsilon: The constant added to the variance.
+
+    Returns:
+        `Normalized`.
+
+    Raises:
+        ValueError: If epsilon is 0 and the centred signal has fewer than 3 directions: E 1 / Q is infinite.
+
+    Example:
+
+    >>> eye = np.eye(8)
+    >>> round(normalized(Grams(eye, eye, 0 * eye), 0.0).moments["mu4_signal"], 10)  # 3 (M - 1) / (M + 1)
+    2.3333333333
+
+    Reference: equations 4 and 5 of arXiv 1811.03087; docs/theory.md.
+    """
+    scale = mean_diagonal(centred(grams.signal))
+    grams, epsilon = grams.scaled(1 / scale, 1 / scale), epsilon / scale
+    points = len(grams.signal)
+    values, vectors = eigh(centred(grams.signal))
+    # What rounding makes of eigenvalues that are 0, the mean's above all, would give the signal more directions.
+    kept = values > ROUND_OFF * points * np.diag(grams.signal).max()
+    values, vectors = values[kept], vectors[:, kept]
+    if epsilon == 0 and len(values) < 3:
+        raise ValueError(
+            refusal(
+                "without epsilon, batch normalization needs points that differ in at least 3 directions (fully "
+                "connected: 4 images): the noise has no second moment otherwise.",
+                epsilon=epsilon,
+                directions=len(values),
+            )
+        )
+    weights, nodes = quadrature(2 * values / points, epsilon)
+    variances = (1 / (1 / values + 2 * nodes[:, None] / points)) @ np.square(vectors).T
+    total, noise = Grams(*(np.zeros_like(grams.signal) for _ in grams)), 0.0
+    for weight, tilted in _tilted(grams, values, vectors, weights, nodes):
+        after = rectified(tilted)
+        noise += float(weight @ np.einsum("taa->t", tilted.noise)) / points
+        total = total.plus(Grams(*(np.tensordot(weight, each, 1) for each in after)))
+    # Means over points of the expectations, by powers of the denominator; Gamma(1/2) = sqrt(pi), Gamma(2) = 1.
+    nu2 = float(weights @ variances.mean(axis=1))
+    moments = {
+        "nu1_abs_signal": float(weights / np.sqrt(nodes) @ np.sqrt(2 * variances).mean(axis=1)) / np.pi,
+        "nu2_signal": nu2,
+        "mu2_signal": nu2,
+        "mu4_signal": float(weights * nodes @ (3 * np.square(variances)).mean(axis=1)),
+        "mu2_noise": noise,
+    }
+    return Normalized(moments, total)
+
+
+def quadrature(rates: np.ndarray, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights and nodes t for integrals of g(t) exp(-epsilon t) / sqrt(prod(1 + rates t)) over t > 0.
+
+    Args:
+        rates: Positive array, of any range.
+        epsilon: Not negative; positive unless there are at least 3 rates.
+
+    Returns:
+        Two arrays; the sum of weights times g(nodes) is the integral, for g that do not grow.
+
+    Example:
+
+    >>> weights, _ = quadrature(np.full(4, 2.0), 0.0)  # the integral of (1 + 2 t)^-2
+    >>> round(float(weights.sum()), 12)
+    0.5
+    """
+    u = np.arange(LEFT, RIGHT, SPACING)
+    nodes = np.exp(u - np.exp(-u)) / rates.sum()
+    logs = u - np.exp(-u) + np.log1p(np.exp(-u)) + np.log(SPACING / rates.sum()) - epsilon * nodes
+    logs -= np.log1p(nodes[:, None] * rates).sum(axis=1) / 2
+    # To the left all are kept: half a power of t, for the first moment, decays slower than t.
+    kept = (logs > logs.max() + np.log(NEGLIGIBLE)) | (u < 0)
+    return np.exp(logs[kept]), nodes[kept]
+
+
+def _tilted(
+    grams: Grams, values: np.ndarray, vectors: np.ndarray, weights: np.ndarray, nodes: np.ndarray
+) -> Iterator[tuple[np.ndarray, Grams]]:
+    """Yield weights and the moments of centred signal and noise under exp(-t Q), for a few nodes at a time."""
+    points = len(grams.signal)
+    # Centred like the signal: a mean would be divided by what rounding leaves of the mean's own eigenvalue.
+    cross = vectors.T @ (grams.cross - grams.cross.mean(axis=0))
+    at_once = max(1, ENTRIES_AT_ONCE // points**2)
+    for start in range(0, len(nodes), at_once):
+        t = nodes[start : start + at_once, None] * (2 / points)
+        shrunk = 1 / (1 + t * values)
+        signal = (vectors * (shrunk * values)[:, None]) @ vectors.T
+        if cross.any():
+            noise = grams.noise - (cross.T * (shrunk * t)[:, None]) @ cross
+            yield weights[start : start + at_once], Grams(signal, noise, (vectors * shrunk[:, None]) @ cross)
+        else:
+            noise = np.broadcast_to(grams.noise, signal.shape)
+            yield weights[start : start + at_once], Grams(signal, noise, np.zeros_like(signal))

@@ -1,0 +1,224 @@
+"""Gram matrices of infinitely wide layers, step by step: convolution, ReLU, centring, effective rank. NumPy only.
+
+In a layer of infinite width the channels are independent draws of one random vector over the M points of a batch
+(images times pixels), and averages over channels are expectations. The linear steps need its second moments alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from moments_dnns._validation import refusal
+from moments_dnns.descriptions.boundaries import NOTHING
+
+# Gram matrices of more points take minutes and gigabytes for every layer.
+MOST_POINTS = 4096
+
+
+ROUND_OFF = 1e-8
+
+
+class Grams(NamedTuple):
+    """Second moments of the channels of a signal x and its noise dx, over the pairs of M points.
+
+    Args:
+        signal: E x_a x_b, of shape (..., M, M).
+        noise: E dx_a dx_b, of the same shape.
+        cross: E x_a dx_b, of the same shape, not symmetric.
+
+    Reference: section 3 of arXiv 1811.03087.
+    """
+
+    signal: np.ndarray
+    noise: np.ndarray
+    cross: np.ndarray
+
+    def scaled(self, signal: float, noise: float) -> Grams:
+        """Return the moments of a signal and a noise whose squares are multiplied by two factors."""
+        return Grams(self.signal * signal, self.noise * noise, self.cross * (np.sqrt(signal) * np.sqrt(noise)))
+
+    def plus(self, other: Grams) -> Grams:
+        """Return the moments of a sum with a state whose weights are independent of this one's."""
+        return Grams(*(one + two for one, two in zip(self, other, strict=True)))
+
+
+def centred(gram: np.ndarray) -> np.ndarray:
+    """Return H K H, the Gram matrix of channels that are centred over the points; H = 1 - 11'/M.
+
+    Example:
+
+    >>> centred(np.array([[2.0, 0.0], [0.0, 0.0]])).tolist()
+    [[0.5, -0.5], [-0.5, 0.5]]
+    """
+    rows = gram - gram.mean(axis=-2, keepdims=True)
+    return rows - rows.mean(axis=-1, keepdims=True)
+
+
+def mean_diagonal(gram: np.ndarray) -> float:
+    """Return the mean over points of E x_a^2."""
+    return float(np.einsum("aa->", gram)) / len(gram)
+
+
+def effective_rank(gram: np.ndarray) -> float:
+    """Return Tr C / ||C|| of the covariance C of infinitely many channels, from their Gram matrix over points.
+
+    The covariance over channels and the centred Gram matrix over points have the same eigenvalues but for zeros.
+
+    Args:
+        gram: E x_a x_b, of shape (M, M).
+
+    Returns:
+        The effective rank, between 1 and M - 1; 0 for channels without variance.
+
+    Example:
+
+    >>> round(effective_rank(np.eye(5)), 12)
+    4.0
+
+    Reference: definition 1 of arXiv 1811.03087.
+    """
+    covariance = centred(gram)
+    trace = np.trace(covariance)
+    if trace <= 0:
+        return 0.0
+    # Divided first, so that no entry is out of the range in which the solver works.
+    return float(1 / np.linalg.eigvalsh(covariance / trace)[-1])
+
+
+def convolved(gram: np.ndarray, reads: np.ndarray, gain: float = 2.0) -> np.ndarray:
+    """Return the Gram matrix after a convolution with Gaussian weights of variance gain / fan_in.
+
+    Formula: `K_ab -> gain / k^2 * sum over the k^2 entries of the kernel of K_{r(a) r(b)}`, where r(a) is the pixel
+    that the entry reads for a; what lies in the zero padding contributes nothing.
+
+    Args:
+        gram: E x_a x_b, of shape (batch * pixels, batch * pixels), the pixels of an image side by side.
+        reads: What is read of an image, from `descriptions.boundaries.read_pixels`, of shape (kernel_size**2, pixels).
+        gain: 2 is He's.
+
+    Returns:
+        Array of the shape of `gram`.
+
+    Example:
+
+    >>> from moments_dnns.descriptions.boundaries import read_pixels
+    >>> np.diag(convolved(np.eye(9), read_pixels(3, 3, 3, "zero_padding"))).round(2)[:2].tolist()
+    [0.89, 1.33]
+
+    Reference: equations 1 and 3 of arXiv 1811.03087.
+    """
+    entries, pixels = reads.shape
+    if entries == 1:
+        return gain * gram
+    images = np.arange(len(gram) // pixels)[:, None] * pixels
+    framed = np.pad(gram, (0, 1))  # One more point, which is zero: what padding shows.
+    total = np.zeros_like(gram)
+    for read in reads:
+        points = np.where(read == NOTHING, len(gram), images + read).ravel()
+        total += framed[np.ix_(points, points)]
+    return total * (gain / entries)
+
+
+def rectified(grams: Grams) -> Grams:
+    """Return the second moments after a ReLU, of jointly Gaussian signal and noise without mean.
+
+    Formula, with scales s_a, correlations c_ab, S = sqrt(1 - c^2) and P = (pi - arccos c) / (2 pi):
+    `E relu(y_a) relu(y_b) = s_a s_b (S / (2 pi) + c P)`, `E 1_a 1_b = P`, where 1_a is 1 for y_a > 0 and 0 otherwise;
+    `E relu(y_a) 1_b dy_b = G_ab P + G_bb s_a S / (2 pi s_b)` and `E 1_a 1_b dy_a dy_b = Kd_ab P + D_ab / (2 pi S)`,
+    `D_ab = (G_aa G_bb + G_ba G_ab) / (s_a s_b) - c (G_aa G_ab / s_a^2 + G_ba G_bb / s_b^2)`, with the cross moments
+    G and the noise's moments Kd before the ReLU. D / S goes to 0 where c goes to 1 or -1.
+
+    Args:
+        grams: Moments before the ReLU, of shape (..., M, M).
+
+    Returns:
+        Moments after it, of the same shape.
+
+    Example:
+
+    >>> one = np.ones((1, 1))
+    >>> [float(gram[0, 0]) for gram in rectified(Grams(one, one, 0 * one))]
+    [0.5, 0.5, 0.0]
+
+    Reference: equations 2 and 3 of arXiv 1811.03087; arXiv 0911.0418 for the kernels.
+    """
+    scale = np.sqrt(np.maximum(np.einsum("...aa->...a", grams.signal), 0))
+    # A point without variance is zero, and so is the derivative of the ReLU there.
+    inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
+    cosine = np.clip(grams.signal * inverse[..., :, None] * inverse[..., None, :], -1, 1)
+    # The arccosine of 1 - 1e-16 is 1e-8: where the correlation is known to be 1, it is made so.
+    np.einsum("...aa->...a", cosine)[...] = scale > 0
+    alive = (scale > 0)[..., :, None] & (scale > 0)[..., None, :]
+    mask = np.where(alive, (np.pi - np.arccos(cosine)) / (2 * np.pi), 0)
+    sine = np.sqrt((1 - cosine) * (1 + cosine))
+    signal = (sine / (2 * np.pi) + cosine * mask) * scale[..., :, None] * scale[..., None, :]
+    noise = grams.noise * mask
+    if not grams.cross.any():
+        return Grams(signal, noise, grams.cross)
+    # G in units of the signal's scales: g_ab = G_ab / s_a.
+    cross = grams.cross * inverse[..., :, None]
+    own = np.einsum("...aa->...a", cross)
+    pairs = own[..., :, None] * own[..., None, :] + cross * cross.swapaxes(-1, -2)
+    pairs -= cosine * (own[..., :, None] * cross + (own[..., :, None] * cross).swapaxes(-1, -2))
+    noise += np.divide(pairs, 2 * np.pi * sine, out=np.zeros_like(pairs), where=sine > 0)
+    rise = own[..., None, :] * scale[..., :, None] * sine / (2 * np.pi)
+    return Grams(signal, noise, grams.cross * mask + rise)
+
+
+def checked_grams(gram: Any, noise_gram: Any, cross_gram: Any, pixels: int) -> Grams:
+    """Return second moments that somebody gives, as float64.
+
+    Args:
+        gram: E x_a x_b, of shape (M, M).
+        noise_gram: E dx_a dx_b; None for independent unit noise.
+        cross_gram: E x_a dx_b; None for zero.
+        pixels: Points to an image.
+
+    Raises:
+        ValueError: If they are no second moments of a signal and a noise over whole images, or the points are too many,
+            or do not differ.
+
+    Example:
+
+    >>> float(checked_grams(np.eye(4), None, None, 2).noise[0, 0])
+    1.0
+    """
+    signal = np.asarray(gram, np.float64)
+    points = len(signal) if signal.ndim == 2 else 0
+    if signal.shape != (points, points) or not 2 <= points <= MOST_POINTS or points % pixels:
+        raise ValueError(
+            refusal(
+                f"gram must be a square matrix of 2 to {MOST_POINTS} points, spatial_size**2 of them to an image. "
+                "Larger ones take a smaller batch.",
+                shape=signal.shape,
+                pixels=pixels,
+            )
+        )
+    noise = np.eye(points) if noise_gram is None else np.asarray(noise_gram, np.float64)
+    cross = np.zeros_like(signal) if cross_gram is None else np.asarray(cross_gram, np.float64)
+    if not noise.shape == cross.shape == signal.shape:
+        raise ValueError(
+            refusal("Gram matrices must have one shape.", gram=signal.shape, noise=noise.shape, cross=cross.shape)
+        )
+    joint = np.block([[signal, cross], [cross.T, noise]]) if cross.any() else signal
+    for name, each in {"gram": signal, "noise_gram": noise, "joint Gram matrix": joint}.items():
+        _check_covariance(name, each)
+    if np.trace(centred(signal)) <= ROUND_OFF**2 * np.trace(signal):
+        raise ValueError(refusal("the points of gram must differ.", variance=float(np.trace(centred(signal)))))
+    return Grams(signal, noise, cross)
+
+
+def _check_covariance(name: str, gram: np.ndarray) -> None:
+    """Refuse what is no matrix of second moments."""
+    fine = bool(np.isfinite(gram).all()) and bool(np.allclose(gram, gram.T, atol=ROUND_OFF * np.abs(gram).max()))
+    smallest = float(np.linalg.eigvalsh(gram)[0]) if fine else np.nan
+    if not smallest >= -ROUND_OFF * np.trace(gram) or not np.trace(gram) > 0:
+        raise ValueError(
+            refusal(
+                f"{name} must be finite, symmetric, without negative eigenvalues, and not zero.",
+                smallest_eigenvalue=smallest,
+                trace=float(np.trace(gram)),
+            )
+        )

@@ -1,0 +1,165 @@
+"""Theory for an experiment's own data: from the batches that its realizations draw to arrays of its names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+import numpy as np
+
+from moments_dnns import _seeds
+from moments_dnns._validation import refusal, whole
+from moments_dnns.data import Images, draw_batch
+from moments_dnns.descriptions.boundaries import NOTHING, read_pixels
+from moments_dnns.descriptions.experiment import Experiment
+
+from .gram import MOST_POINTS, Grams
+from .infinite import Prediction, infinite_width
+
+# What the theory takes for granted of an experiment.
+KNOWN = {
+    "activation": "relu",
+    "gain": 2.0,
+    "kernel_initializer": "gaussian",
+    "bias_variance": 0.0,
+    "statistics": "constant",
+}
+
+
+def first_grams(experiment: Experiment, signal: np.ndarray, noise: np.ndarray) -> Grams:
+    """Return the Gram matrices after the first convolution, averaged over its weights.
+
+    Formula: `K_ab`, the mean over the entries of the kernel and the input channels of the products of what the
+    convolution reads for the points a and b; what it reads in the zero padding is 0.
+
+    Args:
+        experiment: The description.
+        signal: A batch of shape (batch, height, width, channels); (batch, 1, 1, channels) if fully connected.
+        noise: Its noise, of the same shape.
+
+    Returns:
+        `Grams` over the batch * height * width points after the convolution.
+
+    Raises:
+        ValueError: If there are more points than `infinite_width` takes.
+
+    Example:
+
+    >>> experiment = Experiment("vanilla", 2, 1, 4, 2, 1, num_computations=1)
+    >>> first_grams(experiment, np.ones((2, 1, 1, 3)), np.eye(2, 3).reshape(2, 1, 1, 3)).cross.round(3).tolist()
+    [[0.333, 0.333], [0.333, 0.333]]
+
+    Reference: equation 1 of arXiv 1811.03087.
+    """
+    batch, height, width, _ = signal.shape
+    reads = read_pixels(height, width, experiment.kernel_size, experiment.boundary, experiment.first_strides)
+    pixels = reads.shape[1]
+    points = batch * pixels
+    if points > MOST_POINTS:
+        raise ValueError(
+            refusal(
+                f"the exact theory takes at most {MOST_POINTS} points, which are images times pixels of a layer. "
+                f"Layers of {pixels} pixels need a batch_size of at most {MOST_POINTS // pixels}.",
+                batch_size=batch,
+                points=points,
+            )
+        )
+    x, dx = (_patches(each, reads).reshape(points, -1) for each in (signal, noise))
+    entries = x.shape[1]
+    return Grams(x @ x.T / entries, dx @ dx.T / entries, x @ dx.T / entries)
+
+
+def _patches(images: np.ndarray, reads: np.ndarray) -> np.ndarray:
+    """Return what is read for every pixel, of shape (batch, pixels, kernel entries, channels)."""
+    batch, height, width, channels = images.shape
+    pixels = np.asarray(images, np.float64).reshape(batch, height * width, channels)
+    # Padding is a last pixel that is zero: its number is -1.
+    framed = np.concatenate([pixels, np.zeros((batch, -NOTHING, channels))], axis=1)
+    return framed[:, reads.T]
+
+
+def predict(experiment: Experiment, signal: np.ndarray, noise: np.ndarray) -> Prediction:
+    """Return the moments of an infinitely wide network at the measured layers of an experiment, for one batch.
+
+    They are exact for the images and the noise that are given: averages over the weights alone.
+
+    Args:
+        experiment: The description; its width and its number of realizations play no role.
+        signal: The batch, as `first_grams` takes it.
+        noise: Its noise.
+
+    Returns:
+        Arrays of shape (num_computations,), by the names of `infinite_width`.
+
+    Raises:
+        ValueError: If the images are not square, and as for `first_grams` and `infinite_width`.
+
+    Example:
+
+    >>> from moments_dnns.data import load_images
+    >>> experiment = Experiment("bn_ff", 4, 1, 512, 8, 1, dataset="photo", num_computations=2)
+    >>> batch = draw_batch(load_images("photo"), 8, flatten=True, seed=np.random.SeedSequence(0))
+    >>> predict(experiment, batch.signal, batch.noise)["chi_loc4"].shape
+    (2,)
+
+    Reference: section 6 of arXiv 1811.03087.
+    """
+    foreign = {name: value for name, value in attrs.asdict(experiment).items() if value != KNOWN.get(name, value)}
+    if foreign:
+        raise ValueError(refusal(f"the exact theory knows networks with {KNOWN} only.", **foreign))
+    if signal.shape[1] != signal.shape[2] or signal.shape != noise.shape:
+        raise ValueError(
+            refusal("images must be square, and have noise of their shape.", signal=signal.shape, noise=noise.shape)
+        )
+    grams = first_grams(experiment, signal, noise)
+    pixels = len(grams.signal) // len(signal)
+    theory = infinite_width(
+        experiment.architecture,
+        grams.signal,
+        experiment.total_depth,
+        kernel_size=experiment.kernel_size,
+        boundary=experiment.boundary,
+        spatial_size=round(pixels**0.5),
+        res_depth=experiment.res_depth,
+        epsilon=experiment.epsilon,
+        noise_gram=grams.noise,
+        cross_gram=grams.cross,
+    )
+    return Prediction({name: array[experiment.depth - 1] for name, array in theory.items()})
+
+
+def predict_experiment(experiment: Experiment, images: Images, realizations: Sequence[int] | None = None) -> Prediction:
+    """Return the moments of infinitely wide networks for the batches that some realizations of an experiment draw.
+
+    Args:
+        experiment: The description.
+        images: Its images, from `data.load_images`.
+        realizations: The indices of the realizations; the first 8 of the experiment if they are not given.
+
+    Returns:
+        Arrays of shape (len(realizations), num_computations), by the names of `infinite_width`.
+
+    Raises:
+        TypeError, ValueError: If an index is refused, and as for `predict`.
+
+    Example:
+
+    >>> from moments_dnns.data import load_images
+    >>> experiment = Experiment("vanilla", 4, 1, 512, 8, 100, dataset="photo", num_computations=2)
+    >>> predict_experiment(experiment, load_images("photo"), [0, 99])["reff_signal_loc3"].shape
+    (2, 2)
+
+    Reference: section 6 of arXiv 1811.03087.
+    """
+    if realizations is None:
+        realizations = range(min(8, experiment.num_realizations))
+    indices = [whole(0)("realizations", index) for index in realizations]
+    if not indices:
+        raise ValueError(refusal("expected at least one realization.", realizations=realizations))
+    experiment.check_images(images.images.shape)
+    seeds = [_seeds.of_realization(experiment.seed, index) for index in indices]
+    batches = [
+        draw_batch(images, experiment.batch_size, flatten=experiment.fully_connected, seed=seed) for seed in seeds
+    ]
+    predictions = [predict(experiment, batch.signal, batch.noise) for batch in batches]
+    return Prediction({name: np.stack([each[name] for each in predictions]) for name in predictions[0]})

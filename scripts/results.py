@@ -1,0 +1,261 @@
+"""The results that ship: every experiment of the figures and of their complements, run, pruned and compared.
+
+python results.py --size quick     # tiny versions, to see that all works: a minute or two
+python results.py --size cpu       # fully connected networks as in the paper, smaller convolutional ones
+python results.py --size paper     # everything as in the paper, on a machine with a GPU
+
+What is finished is never run again, and Ctrl-C loses one realization.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import attrs
+import numpy as np
+
+from moments_dnns import Experiment, list_experiments, load_experiment, prune_experiment, run_experiment
+from moments_dnns._cli import Parser, run
+from moments_dnns.analysis.published import PUBLISHED, compare
+from moments_dnns.data import load_images
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "results.md"
+SIZES = ("quick", "cpu", "paper")
+
+
+class Result(NamedTuple):
+    """An experiment of the paper.
+
+    Args:
+        type_plot: The figure that is drawn of it, and what pruning keeps.
+        settings: Its parameters in the paper.
+        cpu: Those that differ on a machine without a GPU.
+        published: The row of `PUBLISHED` to compare it with.
+    """
+
+    type_plot: str
+    settings: dict[str, Any]
+    cpu: dict[str, Any] = {}  # noqa: RUF012  never changed
+    published: str | None = None
+
+
+CONVOLUTIONAL: dict[str, Any] = {
+    "total_depth": 200,
+    "kernel_size": 3,
+    "num_channels": 512,
+    "batch_size": 64,
+    "num_realizations": 1_000,
+}
+SMALLER = {"num_channels": 128, "batch_size": 64, "num_realizations": 50}
+HISTOGRAM = {
+    "architecture": "vanilla",
+    "total_depth": 200,
+    "kernel_size": 3,
+    "num_channels": 128,
+    "batch_size": 1_024,
+    "num_realizations": 10_000,
+    "num_computations": 4,
+    "compute_reff_signal": False,
+    "compute_reff_noise": False,
+}
+SMALLER_HISTOGRAM = {"batch_size": 16, "num_realizations": 200}
+CONNECTED = {"kernel_size": 1, "num_realizations": 200}
+VANILLA = {"architecture": "vanilla", "compute_reff_noise": False, **CONVOLUTIONAL}
+BN_FF = {"architecture": "bn_ff", **CONVOLUTIONAL}
+BN_RES = {"architecture": "bn_res", **CONVOLUTIONAL, "total_depth": 500}
+RESULTS = {
+    "fully_connected_2": Result("vanilla_histo", {**HISTOGRAM, "kernel_size": 1}),
+    "fully_connected_3": Result("vanilla", {**VANILLA, **CONNECTED}),
+    "fully_connected_4": Result("bn_ff", {**BN_FF, **CONNECTED}, published="fully connected bn_ff"),
+    "fully_connected_4_batch_128": Result("bn_ff", {**BN_FF, **CONNECTED, "batch_size": 128}),
+    "fully_connected_4_batch_256": Result("bn_ff", {**BN_FF, **CONNECTED, "batch_size": 256}),
+    "fully_connected_4_batch_512": Result("bn_ff", {**BN_FF, **CONNECTED, "batch_size": 512}),
+    "fully_connected_5": Result("bn_res", {**BN_RES, **CONNECTED}),
+    "figure_2": Result("vanilla_histo", HISTOGRAM, {**SMALLER_HISTOGRAM, "num_channels": 32}),
+    "figure_2_wide": Result(
+        "vanilla_histo", {**HISTOGRAM, "num_channels": 512}, {**SMALLER_HISTOGRAM, "num_channels": 128}
+    ),
+    "figure_3": Result("vanilla", VANILLA, SMALLER, "vanilla"),
+    "figure_3_symmetric": Result("vanilla", {**VANILLA, "boundary": "symmetric"}, SMALLER),
+    "figure_3_zero_padding": Result("vanilla", {**VANILLA, "boundary": "zero_padding"}, SMALLER),
+    "figure_4": Result("bn_ff", BN_FF, SMALLER, "bn_ff"),
+    "figure_4_zero_padding": Result("bn_ff", {**BN_FF, "boundary": "zero_padding"}, SMALLER),
+    "figure_4_mnist": Result("bn_ff", {**BN_FF, "dataset": "mnist"}, SMALLER),
+    "figure_4_epsilon_0": Result("bn_ff", {**BN_FF, "epsilon": 0.0}, SMALLER),
+    "figure_5": Result("bn_res", BN_RES, {**SMALLER, "num_realizations": 32}, "bn_res"),
+}
+# Depths and computations stay, but for the quick size: there, all that matters is that it runs.
+QUICK = {"total_depth": 20, "num_channels": 16, "batch_size": 8, "num_realizations": 4, "num_computations": 4}
+
+
+def settings_of(name: str, size: str, dataset: str) -> dict[str, Any]:
+    """Return the parameters of an experiment at a size, on a dataset unless it has one of its own.
+
+    Example:
+
+    >>> settings_of("figure_4", "cpu", "photo")["num_channels"]
+    128
+    """
+    result = RESULTS[name]
+    changes = {"quick": QUICK, "cpu": result.cpu, "paper": {}}[size]
+    return {"dataset": dataset, **result.settings, **changes}
+
+
+def saved_name(name: str, size: str) -> str:
+    """Return the folder below npy/ of an experiment at a size: of what is as in the paper, its own name."""
+    as_published = size == "paper" or (size == "cpu" and not RESULTS[name].cpu)
+    return name if as_published else f"{name}_{size}"
+
+
+def operations(experiment: Experiment) -> float:
+    """Return additions and multiplications of all convolutions of signal and noise, but for the first."""
+    side = experiment.layer_side(32)
+    layers = experiment.total_depth * experiment.kernels_per_layer
+    points = 2 * experiment.batch_size * side**2
+    return 2.0 * points * (experiment.kernel_size * experiment.num_channels) ** 2 * layers * experiment.num_realizations
+
+
+def rate() -> float:
+    """Return operations per second of this machine, from a product of matrices in NumPy."""
+    x = np.ones((2048, 2048), np.float32)
+    x @ x
+    start = time.perf_counter()
+    x @ x
+    return 2.0 * 2048**3 / (time.perf_counter() - start)
+
+
+def available(dataset: str) -> bool:
+    """Tell whether the images of a dataset are at hand, or can be downloaded."""
+    try:
+        load_images(dataset)
+    except OSError as error:
+        print(error)
+        return False
+    return True
+
+
+def results(size: str, dataset: str | None, workers: int, names: Sequence[str], verbose: bool) -> None:
+    """Run, prune and compare what is missing; every experiment is saved under its name and size."""
+    if dataset is None:
+        dataset = "cifar10" if available("cifar10") else "photo"
+    chosen = {name: settings_of(name, size, dataset) for name in names}
+    chosen = {name: settings for name, settings in chosen.items() if available(settings["dataset"])}
+    missing = [
+        name
+        for name, settings in chosen.items()
+        if not is_finished(saved_name(name, size), settings["num_realizations"])
+    ]
+    # Beside products, a network spends about as long on everything else.
+    seconds = 2 * sum(operations(Experiment(**chosen[name])) for name in missing) / rate()
+    print(f"{len(missing)} of {len(RESULTS)} experiments to finish, on {dataset} images: "
+          f"at least {seconds / 60:.0f} minutes on this machine's processor.")  # fmt: skip
+    for name in missing:
+        saved, settings = saved_name(name, size), chosen[name]
+        print(f"{saved}: {settings}", flush=True)
+        # A process takes longer to start than a tiny network to run.
+        processes = 1 if size == "quick" else workers
+        run_experiment(**settings, name_experiment=saved, workers=processes, verbose=verbose)
+        prune_experiment(RESULTS[name].type_plot, saved)
+    if size != "quick":
+        DOCUMENT.write_text(document())
+        print(DOCUMENT)
+
+
+def is_finished(name: str, num_realizations: int) -> bool:
+    """Tell whether an experiment is saved with all of its realizations and pruned."""
+    if name not in list_experiments():
+        return False
+    moments = load_experiment(name)
+    pruned = not set(moments.experiment.array_names) <= set(moments)
+    return pruned and moments.num_realizations >= num_realizations
+
+
+def document() -> str:
+    """Return docs/results.md: every saved experiment, and those with published numbers beside these."""
+    lines = [
+        "# Results",
+        "",
+        "Written by `python results.py`; nothing here is written by hand. Every experiment lies pruned in `npy/`, with",
+        "its parameters and how it came about in `experiment.json`. *z* is the difference between the means in their",
+        "standard errors, published ones counted where they are known. It tests what it should only where the size and",
+        "the images are those of the paper; elsewhere both numbers stand side by side to be looked at.",
+        "",
+        "| name | realizations | kernel | width | batch | depth | images | seed | size |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    saved = list(saved_results())
+    lines += [overview(name, folder) for name, folder in saved]
+    for name, folder in saved:
+        if RESULTS[name].published:
+            lines += ["", *comparison(name, folder)]
+    return "\n".join(lines) + "\n"
+
+
+def saved_results() -> Iterator[tuple[str, str]]:
+    """Yield the name of every experiment that is saved, and of its folder, at the largest size there is."""
+    there = list_experiments()
+    for name in RESULTS:
+        folders = [saved_name(name, size) for size in ("paper", "cpu") if saved_name(name, size) in there]
+        if folders:
+            yield name, folders[0]
+
+
+def overview(name: str, folder: str) -> str:
+    """Return the row of an experiment."""
+    moments = load_experiment(folder)
+    experiment = moments.experiment
+    cells = [
+        f"`{folder}`",
+        f"{moments.num_realizations:,}",
+        experiment.kernel_size,
+        experiment.num_channels,
+        experiment.batch_size,
+        experiment.total_depth,
+        experiment.dataset,
+        experiment.seed,
+        "paper" if is_paper(name, experiment) else "smaller",
+    ]
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def is_paper(name: str, experiment: Experiment) -> bool:
+    """Tell whether an experiment has the paper's parameters, the images left aside."""
+    paper = Experiment(**settings_of(name, "paper", experiment.dataset))
+    return not set(paper.differences(attrs.evolve(experiment, seed=0))) - {"dataset"}
+
+
+def comparison(name: str, folder: str) -> list[str]:
+    """Return the section of an experiment with published numbers."""
+    moments = load_experiment(folder)
+    rows = compare(moments, PUBLISHED[RESULTS[name].published or ""])
+    symbols = [row.symbol.replace("|", r"\|") for row in rows]  # a bar would end the cell
+    return [
+        f"## `{folder}`",
+        "",
+        "| quantity | depth | ours | standard error | published | z |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {symbol} | {row.depth} | {row.mean:.5g} | {row.error:.2g} | {row.published:.5g} | {row.z:.1f} |"
+            for symbol, row in zip(symbols, rows, strict=True)
+        ),
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make the results and return the exit code."""
+    parser = Parser(prog="results.py", description=__doc__)
+    parser.add_argument("--size", choices=SIZES, default="quick", help="how large the experiments are")
+    parser.add_argument("--dataset", help="cifar10, photo, ... (default: cifar10 where it can be had, else photo)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--names", nargs="+", choices=tuple(RESULTS), default=tuple(RESULTS), help="which experiments")
+    parser.add_argument("--no_verbose", dest="verbose", action="store_false", help="do not show progress bars")
+    return run(parser, results, vars(parser.parse_args(argv)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""Statistics on logarithms against the same statistics on plain numbers, and against exact identities."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from moments_dnns.analysis.power_laws import power_law
+from moments_dnns.analysis.statistics import bin_edges, density, log_band, log_mean, log_quantile
+
+logarithms = arrays(np.float64, array_shapes(min_dims=2, max_dims=2, max_side=20), elements=st.floats(-5, 5))
+HUGE = 5000.0  # exp(5000) has no float64
+
+
+@given(logarithms)
+def test_band_is_that_of_the_plain_numbers(logs):
+    band = log_band(logs)
+    np.testing.assert_allclose(np.exp(band.mean), np.exp(logs).mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(np.exp(band.lower), np.percentile(np.exp(logs), 16, axis=0), rtol=1e-11)
+    np.testing.assert_allclose(np.exp(band.upper), np.percentile(np.exp(logs), 84, axis=0), rtol=1e-11)
+
+
+@given(logarithms, st.sampled_from([-HUGE, HUGE]))
+def test_scale_shifts_the_band_beyond_float64(logs, shift):
+    for plain, shifted in zip(log_band(logs), log_band(logs + shift), strict=True):
+        np.testing.assert_allclose(shifted, plain + shift, atol=1e-9)
+
+
+@given(logarithms, st.data())
+def test_nan_is_left_out(logs, data):
+    lost = data.draw(arrays(np.bool_, len(logs)))
+    logs[lost, 0] = np.nan
+    rest = log_band(logs[~lost, :1]) if not lost.all() else (np.nan,) * 3
+    for whole, part in zip(log_band(logs), rest, strict=True):
+        np.testing.assert_allclose(whole[:1], part, rtol=1e-12, atol=1e-12)
+        assert np.isfinite(whole[1:]).all()
+
+
+@given(st.floats(-HUGE, HUGE), st.integers(1, 1000))
+def test_identical_realizations_have_no_width(value, number):
+    for end in log_band(np.full((number, 1), value)):
+        assert end[0] == value
+
+
+def test_mean_of_far_apart_realizations():
+    np.testing.assert_allclose(log_mean(np.array([[HUGE], [0.0], [-HUGE]])), HUGE - np.log(3))
+    # Of two, the quantile is w e^0 + (1 - w) e^5000, of which only the second counts.
+    np.testing.assert_allclose(log_quantile(np.array([[0.0], [HUGE]]), 0.16), HUGE + np.log(0.16))
+    assert log_quantile(np.array([[0.0], [HUGE]]), 0.0) == 0
+    assert log_quantile(np.array([[0.0], [HUGE]]), 1.0) == HUGE
+
+
+def test_bins_of_a_normal_sample_are_those_of_freedman_and_diaconis():
+    samples = np.random.default_rng(0).normal(size=(10_000, 1))
+    width = 2 * np.subtract(*np.percentile(samples, (75, 25))) / 10_000 ** (1 / 3)
+    np.testing.assert_allclose(np.diff(bin_edges(samples)), width, rtol=0.02)
+
+
+def test_bins_resolve_the_typical_depth():
+    samples = np.random.default_rng(0).normal(size=(10_000, 3)) * [1, 2, 4] + [0, -5, -10]
+    width = 2 * np.subtract(*np.percentile(samples[:, 1], (75, 25))) / 10_000 ** (1 / 3)
+    np.testing.assert_allclose(np.diff(bin_edges(samples)), width, rtol=0.02)
+
+
+@given(
+    arrays(
+        np.float64,
+        array_shapes(min_dims=2, max_dims=2, max_side=10),
+        elements=st.floats(-1e3, 1e3) | st.just(np.nan) | st.just(0.25),
+    )
+)
+def test_bins_hold_every_sample_and_densities_integrate_to_one(samples):
+    edges = bin_edges(samples)
+    assert 1 <= len(edges) - 1 <= 200
+    assert (np.diff(edges) > 0).all()
+    np.testing.assert_allclose(np.diff(edges), edges[1] - edges[0], rtol=1e-6)
+    for sample in samples.T:
+        total = np.sum(density(sample, edges) * np.diff(edges))
+        np.testing.assert_allclose(total, float(np.isfinite(sample).any()), rtol=1e-9)
+
+
+@pytest.mark.parametrize("samples", [[[7.0]], [[7.0, 7.0]] * 5, [[7.0], [np.nan]], [[7.0], [np.nextafter(7, 8)]]])
+def test_samples_without_spread_get_one_filled_bin(samples):
+    edges = bin_edges(np.array(samples))
+    assert density(np.array(samples)[:, 0], edges).tolist() == [0, 1, 0]
+    np.testing.assert_allclose(edges, [5.5, 6.5, 7.5, 8.5])
+
+
+def test_density_counts():
+    sample = np.array([0.0, 0.5, 1.5, 1.6, 3.9, 4.0, np.nan])
+    np.testing.assert_allclose(density(sample, np.array([0.0, 1.0, 2.0, 4.0])), [2 / 6, 2 / 6, 1 / 6])
+
+
+DEPTH = np.arange(5.0, 501, 5)
+
+
+def law_of(chi, growth, res_depth=2, shift=0.0):
+    """The power law of one realization whose sensitivity grows by `growth` in a layer."""
+    logs = np.atleast_2d(np.log(chi)) + shift
+    return power_law(DEPTH, logs, np.zeros_like(logs), np.broadcast_to(np.log(growth), logs.shape), res_depth)
+
+
+@pytest.mark.parametrize("res_depth", [1, 2, 5])
+@pytest.mark.parametrize("growth", [1.01, 1.2035])
+def test_exact_power_law_is_found(growth, res_depth):
+    tau = (growth ** (2 * res_depth) - 1) / 2
+    law = law_of(3 * DEPTH**tau, growth, res_depth)
+    np.testing.assert_allclose((law.tau, np.exp(law.log_c)), (tau, 3), rtol=1e-10)
+
+
+def test_published_exponent():
+    law = law_of(DEPTH, 1.2035)
+    assert round(law.tau, 3) == 0.549
+
+
+def test_constant_is_that_of_linear_least_squares():
+    chi = DEPTH**0.5 * (1 + 0.3 * np.sin(DEPTH))
+    law = law_of(chi, 1.2)
+    (expected,), *_ = np.linalg.lstsq(DEPTH[:, None] ** law.tau, chi)
+    np.testing.assert_allclose(np.exp(law.log_c), expected, rtol=1e-10)
+    np.testing.assert_allclose(law_of(chi, 1.2, shift=HUGE).log_c, np.log(expected) + HUGE, rtol=1e-12)
+
+
+def test_growth_is_the_depth_average_of_the_ratio_of_means():
+    rng = np.random.default_rng(0)
+    first, last = rng.uniform(1, 2, (2, 7, 100))
+    law = power_law(DEPTH, np.log(first), np.log(first), np.log(last), 2)
+    growth = np.mean(last.mean(axis=0) / first.mean(axis=0))
+    np.testing.assert_allclose(law.tau, (growth**4 - 1) / 2, rtol=1e-12)
+
+
+def test_dead_realizations_leave_the_power_law_alone():
+    rng = np.random.default_rng(0)
+    chi, first, last = np.log(rng.uniform(1, 2, (3, 5, 100)))
+    kept = power_law(DEPTH, chi[1:], first[1:], last[1:], 2)
+    chi[0], last[0] = np.nan, np.nan  # `first` is still there: its mean must not count this realization either
+    assert power_law(DEPTH, chi, first, last, 2) == kept
+
+
+def test_no_power_law_where_there_is_nothing_to_fit():
+    nothing = np.full((3, 100), np.nan)
+    law = power_law(DEPTH, nothing, nothing, nothing, 2)
+    assert np.isnan(law.tau)
+    assert not np.isfinite(law.log_c)
+    assert law_of(DEPTH, 1e10, res_depth=50).tau == np.inf

@@ -1,0 +1,283 @@
+"""The store: running, resuming, extending, overwriting; one writer at a time."""
+
+import contextlib
+import itertools
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from moments_dnns.plots.pruning import prune_experiment
+from moments_dnns.results import transactions
+from moments_dnns.results.experiments import (
+    delete_experiment,
+    list_experiments,
+    load_experiment,
+    merge_experiments,
+    save_experiment,
+)
+from moments_dnns.results.files import CorruptExperimentError
+from moments_dnns.results.record import Source
+from moments_dnns.results.writers import open_store
+from tests.support.synthetic import complete, describe, finish, is_genuine, rows, run, writer
+
+# Running, resuming, extending, overwriting
+
+
+@pytest.mark.parametrize("architecture", ["vanilla", "bn_ff", "bn_res"])
+def test_a_run_from_beginning_to_end(architecture, npy_folder):
+    experiment = describe(7, architecture=architecture)
+    assert finish("demo", experiment) == complete(experiment)
+    for name, expected in complete(experiment).items():
+        np.testing.assert_array_equal(np.load(npy_folder / "demo" / f"{name}.npy", allow_pickle=False), expected)
+    assert {path.stem for path in (npy_folder / "demo").iterdir()} == {*complete(experiment), "experiment"}
+
+
+def test_what_is_committed_is_there_at_once_in_the_order_of_the_indices(npy_folder):
+    with open_store("demo", describe(6), {}) as store:
+        assert store.missing == [0, 1, 2, 3, 4, 5]
+        assert store.moments().num_realizations == 0
+        assert list_experiments() == []
+        store.commit([4, 1], rows(describe(6), [4, 1]))
+        assert store.missing == [0, 2, 3, 5]
+        assert load_experiment("demo") == store.moments()
+        assert load_experiment("demo").sources == (Source(0, 1, 2), Source(0, 4, 5))
+        assert is_genuine(store.moments())
+        plain = np.load(npy_folder / "demo" / "nu2_signal_loc1.npy", allow_pickle=False)
+        assert np.isnan(plain[:, 0]).tolist() == [True, False, True, True, False, True]
+        store.commit(np.array([2, 3]), rows(describe(6), [2, 3]))
+        assert load_experiment("demo").sources == (Source(0, 1, 5),)
+        assert is_genuine(load_experiment("demo"))
+
+
+@pytest.mark.parametrize("num_commits", range(4))
+def test_a_run_that_stopped_continues(num_commits):
+    for _ in itertools.islice(run("demo", describe(7), backwards=True), num_commits):
+        pass
+    with open_store("demo", describe(7), {}) as store:
+        assert store.missing == list(range(7 - 2 * num_commits))
+    assert finish("demo", describe(7)) == complete(describe(7))
+
+
+@pytest.mark.parametrize("first", [1, 3, 6])
+def test_a_larger_number_extends(first):
+    for _ in itertools.islice(run("demo", describe(6)), first):
+        pass
+    assert finish("demo", describe(9)) == complete(describe(9))
+    assert load_experiment("demo").experiment.num_realizations == 9
+
+
+def test_a_smaller_number_gives_the_first_ones_and_loses_nothing():
+    whole = finish("demo", describe(9))
+    with open_store("demo", describe(4), {}) as store:
+        assert store.missing == []
+        assert store.moments() == complete(describe(4))
+    assert load_experiment("demo") == whole
+
+
+def test_a_smaller_number_of_an_unfinished_run():
+    next(run("demo", describe(9), backwards=True))
+    with open_store("demo", describe(8), {}) as store:
+        assert store.moments().sources == (Source(0, 7, 8),)
+        assert store.missing == list(range(7))
+        store.commit(range(7), rows(describe(8), range(7)))
+        assert store.moments() == complete(describe(8))
+    assert load_experiment("demo") == complete(describe(9))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 1}, r"seed \(0 and 1\)"),
+        (
+            {"epsilon": 0.5, "boundary": "symmetric"},
+            r"boundary \('periodic' and 'symmetric'\), epsilon \(0.001 and 0.5\)",
+        ),
+        ({"compute_reff_noise": False}, r"compute_reff_noise \(True and False\)"),
+        ({"architecture": "vanilla"}, r"architecture \('bn_ff' and 'vanilla'\)"),
+    ],
+)
+def test_another_description_is_refused_with_the_differences(change, message):
+    before = finish("demo", describe())
+    with pytest.raises(FileExistsError, match=f"differ in {message}.*Received: name='demo'"):
+        finish("demo", describe(**change))
+    assert load_experiment("demo") == before
+
+
+def test_other_images_are_refused():
+    next(run("demo", describe(), provenance={"dataset_sha256": "1"}))
+    with pytest.raises(FileExistsError, match=r"dataset_sha256 \('1' and '2'\)"):
+        finish("demo", describe(), provenance={"dataset_sha256": "2"})
+    finish("demo", describe(), provenance={"dataset_sha256": "1"})
+
+
+def test_pruned_and_merged_experiments_are_not_continued():
+    for seed in range(2):
+        finish(f"seed{seed}", describe(seed=seed))
+    merge_experiments(["seed0", "seed1"], "merged")
+    with pytest.raises(FileExistsError, match="differ in sources"):
+        finish("merged", describe(12))
+    prune_experiment("bn_ff", "seed0")
+    with pytest.raises(FileExistsError, match="differ in arrays"):
+        finish("seed0", describe())
+
+
+def test_what_was_saved_is_continued():
+    save_experiment(complete(describe(4)), "demo")
+    assert finish("demo", describe(6)) == complete(describe(6))
+
+
+def test_overwriting_waits_for_the_first_commit(npy_folder):
+    before = finish("demo", describe())
+    with open_store("demo", describe(8, seed=1, architecture="vanilla"), {}, overwrite=True) as store:
+        assert store.missing == list(range(8))
+        assert load_experiment("demo") == before
+    assert load_experiment("demo") == before
+    assert {path.suffix for path in (npy_folder / "demo").iterdir()} == {".npy", ".json"}
+    next(run("demo", describe(8, seed=1, architecture="vanilla"), overwrite=True))
+    assert load_experiment("demo").experiment == describe(8, seed=1, architecture="vanilla")
+    assert load_experiment("demo").num_realizations == 2
+    assert is_genuine(load_experiment("demo"))
+
+
+def test_overwriting_with_the_same_description_begins_anew():
+    finish("demo", describe())
+    next(run("demo", describe(), overwrite=True))
+    assert load_experiment("demo").sources == (Source(0, 0, 2),)
+
+
+def test_nothing_remains_of_a_run_without_a_commit(npy_folder):
+    with contextlib.suppress(ZeroDivisionError), open_store("demo", describe(), {}):
+        raise ZeroDivisionError
+    assert [path.name for path in npy_folder.iterdir()] == [".locks"]
+
+
+def test_provenance_tells_of_every_run():
+    next(run("demo", describe(), provenance={"device": "CPU"}))
+    provenance = finish("demo", describe(), provenance={"device": "GPU"}).provenance
+    assert provenance["device"] == "GPU"
+    assert [earlier["device"] for earlier in provenance["earlier"]] == ["CPU"]
+    for part in (provenance, *provenance["earlier"]):
+        assert part["versions"]["numpy"] == np.__version__
+        assert datetime.fromisoformat(part["started"]) <= datetime.fromisoformat(part["ended"])
+        assert part["wall_seconds"] >= 0
+
+
+def test_notes_go_with_the_next_commit():
+    with open_store("demo", describe(), {"device": "CPU"}) as store:
+        store.commit([0], rows(describe(), [0]))
+        store.note(num_constant_channels=3)
+        assert "num_constant_channels" not in load_experiment("demo").provenance
+        store.commit([1], rows(describe(), [1]))
+    assert load_experiment("demo").provenance["num_constant_channels"] == 3
+    assert load_experiment("demo").provenance["device"] == "CPU"
+
+
+@pytest.mark.parametrize(
+    ("realizations", "change", "error"),
+    [
+        ([], {}, TypeError),
+        ([0.0], {}, TypeError),
+        ([[0]], {}, TypeError),
+        ([True], {}, TypeError),
+        ([0, 0], {}, ValueError),
+        ([-1], {}, ValueError),
+        ([6], {}, ValueError),
+        ([5], {}, ValueError),
+        ([0], {"extra_loc1": np.ones((1, 2))}, ValueError),
+        ([0], {"nu2_signal_loc1": np.ones((2, 2))}, ValueError),
+        ([0], {"nu2_signal_loc1": np.ones((1, 3))}, ValueError),
+        ([0], {"nu2_signal_loc1": np.ones((1, 2), complex)}, ValueError),
+        ([0], {"nu2_signal_loc1": [["a", "b"]]}, ValueError),
+    ],
+)
+def test_commits_that_do_not_fit_are_refused(realizations, change, error):
+    with open_store("demo", describe(), {}) as store:
+        store.commit([5], rows(describe(), [5]))
+        before = load_experiment("demo")
+        with pytest.raises(error, match="Received"):
+            store.commit(realizations, {**rows(describe(), [0] * np.size(realizations)), **change})
+        assert load_experiment("demo") == before
+
+
+def test_a_commit_without_an_array_is_refused():
+    arrays = rows(describe(), [0])
+    arrays.popitem()
+    with open_store("demo", describe(), {}) as store, pytest.raises(ValueError, match="Received: arrays="):
+        store.commit([0], arrays)
+
+
+def test_provenance_is_json():
+    with (
+        pytest.raises(TypeError, match="provenance must be JSON.*Received"),
+        open_store("demo", describe(), {"device": np.ones(1)}),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-8])])
+def test_a_damaged_experiment_is_not_continued_but_can_be_overwritten(damage, npy_folder):
+    next(run("demo", describe()))
+    damage(npy_folder / "demo" / "nu2_signal_loc3.npy")
+    with pytest.raises(CorruptExperimentError, match=r"nu2_signal_loc3\.npy"):
+        finish("demo", describe())
+    assert finish("demo", describe(), overwrite=True) == complete(describe())
+
+
+def test_a_reader_never_sees_a_mixture(monkeypatch):
+    finish("demo", describe())
+    read, interventions = (
+        transactions._read,
+        iter(
+            [
+                lambda: finish("demo", describe(seed=1), overwrite=True),
+                lambda: prune_experiment("bn_ff", "demo"),
+            ]
+        ),
+    )
+
+    def read_while_somebody_writes(folder, record, name):
+        array = read(folder, record, name)
+        if name == "nu2_signal_loc2":
+            next(interventions, lambda: None)()
+        return array
+
+    monkeypatch.setattr(transactions, "_read", read_while_somebody_writes)
+    moments = load_experiment("demo")
+    assert moments.experiment.seed == 1
+    assert moments.provenance["pruned_for"] == "bn_ff"
+    assert is_genuine(moments)
+
+
+# Two writers
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda: finish("demo", describe(30)),
+        lambda: finish("demo", describe(30, seed=1), overwrite=True),
+        lambda: delete_experiment("demo"),
+        lambda: prune_experiment("bn_ff", "demo"),
+        lambda: save_experiment(complete(describe()), "demo", overwrite=True),
+    ],
+)
+def test_a_second_writer_is_refused_while_the_first_lives(act):
+    with open_store("demo", describe(30), {}) as store:
+        store.commit([0], rows(describe(30), [0]))
+        with pytest.raises(BlockingIOError, match="Received: name='demo'"):
+            act()
+        assert load_experiment("demo").num_realizations == 1
+        finish("another", describe())
+    act()
+
+
+def test_the_lock_of_a_dead_process_is_not_in_the_way():
+    with writer("hold") as process:
+        with pytest.raises(BlockingIOError, match="Received: name='demo'"):
+            finish("demo", describe(30))
+        assert load_experiment("demo").num_realizations == 2
+        process.kill()
+        process.wait()
+        assert finish("demo", describe(30)) == complete(describe(30))
