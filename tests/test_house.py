@@ -116,7 +116,7 @@ def functions(tree):
 
 
 def picture():
-    """Return the floors as docs/design.md shows them, the top floor first, each room with the first line of its face."""
+    """Return the floors as docs/design.md shows them, the top one first: each room with its first line."""
     lines = []
     for floor, rooms in reversed(list(enumerate(FLOORS))):
         ordered = reversed(rooms) if floor == 0 else rooms
