@@ -26,7 +26,7 @@ from moments_dnns.results.experiments import (
     merge_experiments,
     save_experiment,
 )
-from moments_dnns.results.writers import open_store
+from moments_dnns.results.writers import open_writer
 from tests.support.synthetic import complete, describe, finish, is_genuine, rows, run, writer
 
 # Kill -9 and Ctrl-C at random instants
@@ -264,7 +264,7 @@ def test_a_disk_too_small_is_noticed_before_the_run(act, npy_folder):
 
 
 def test_a_commit_that_finds_the_disk_full_does_not_count():
-    with open_store("demo", describe(6), {}) as store:
+    with open_writer("demo", describe(6), {}) as store:
         store.commit([0], rows(describe(6), [0]))
         with files_no_larger_than(1000), pytest.raises(OSError, match="too large"):
             store.commit([1, 2], rows(describe(6), [1, 2]))

@@ -274,7 +274,7 @@ def test_the_nearest_npy_folder_is_used(tmp_path, monkeypatch):
 def test_loading_needs_no_backend(npy_folder):
     save_experiment(complete(describe()), "demo")
     code = (
-        "import sys; from moments_dnns import *; from moments_dnns.results.writers import open_store\n"
+        "import sys; from moments_dnns import *; from moments_dnns.results.writers import open_writer\n"
         "load_experiment('demo')['chi_loc4']; prune_experiment('bn_ff', 'demo'); load_experiment('demo')\n"
         "print(*sys.modules)"
     )

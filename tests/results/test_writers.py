@@ -19,7 +19,7 @@ from moments_dnns.results.experiments import (
 )
 from moments_dnns.results.files import CorruptExperimentError
 from moments_dnns.results.record import Source
-from moments_dnns.results.writers import open_store
+from moments_dnns.results.writers import open_writer
 from tests.support.synthetic import complete, describe, finish, is_genuine, rows, run, writer
 
 # Running, resuming, extending, overwriting
@@ -35,7 +35,7 @@ def test_a_run_from_beginning_to_end(architecture, npy_folder):
 
 
 def test_what_is_committed_is_there_at_once_in_the_order_of_the_indices(npy_folder):
-    with open_store("demo", describe(6), {}) as store:
+    with open_writer("demo", describe(6), {}) as store:
         assert store.missing == [0, 1, 2, 3, 4, 5]
         assert store.moments().num_realizations == 0
         assert list_experiments() == []
@@ -55,7 +55,7 @@ def test_what_is_committed_is_there_at_once_in_the_order_of_the_indices(npy_fold
 def test_a_run_that_stopped_continues(num_commits):
     for _ in itertools.islice(run("demo", describe(7), backwards=True), num_commits):
         pass
-    with open_store("demo", describe(7), {}) as store:
+    with open_writer("demo", describe(7), {}) as store:
         assert store.missing == list(range(7 - 2 * num_commits))
     assert finish("demo", describe(7)) == complete(describe(7))
 
@@ -70,7 +70,7 @@ def test_a_larger_number_extends(first):
 
 def test_a_smaller_number_gives_the_first_ones_and_loses_nothing():
     whole = finish("demo", describe(9))
-    with open_store("demo", describe(4), {}) as store:
+    with open_writer("demo", describe(4), {}) as store:
         assert store.missing == []
         assert store.moments() == complete(describe(4))
     assert load_experiment("demo") == whole
@@ -78,7 +78,7 @@ def test_a_smaller_number_gives_the_first_ones_and_loses_nothing():
 
 def test_a_smaller_number_of_an_unfinished_run():
     next(run("demo", describe(9), backwards=True))
-    with open_store("demo", describe(8), {}) as store:
+    with open_writer("demo", describe(8), {}) as store:
         assert store.moments().sources == (Source(0, 7, 8),)
         assert store.missing == list(range(7))
         store.commit(range(7), rows(describe(8), range(7)))
@@ -130,7 +130,7 @@ def test_what_was_saved_is_continued():
 
 def test_overwriting_waits_for_the_first_commit(npy_folder):
     before = finish("demo", describe())
-    with open_store("demo", describe(8, seed=1, architecture="vanilla"), {}, overwrite=True) as store:
+    with open_writer("demo", describe(8, seed=1, architecture="vanilla"), {}, overwrite=True) as store:
         assert store.missing == list(range(8))
         assert load_experiment("demo") == before
     assert load_experiment("demo") == before
@@ -148,7 +148,7 @@ def test_overwriting_with_the_same_description_begins_anew():
 
 
 def test_nothing_remains_of_a_run_without_a_commit(npy_folder):
-    with contextlib.suppress(ZeroDivisionError), open_store("demo", describe(), {}):
+    with contextlib.suppress(ZeroDivisionError), open_writer("demo", describe(), {}):
         raise ZeroDivisionError
     assert [path.name for path in npy_folder.iterdir()] == [".locks"]
 
@@ -165,7 +165,7 @@ def test_provenance_tells_of_every_run():
 
 
 def test_notes_go_with_the_next_commit():
-    with open_store("demo", describe(), {"device": "CPU"}) as store:
+    with open_writer("demo", describe(), {"device": "CPU"}) as store:
         store.commit([0], rows(describe(), [0]))
         store.note(num_constant_channels=3)
         assert "num_constant_channels" not in load_experiment("demo").provenance
@@ -193,7 +193,7 @@ def test_notes_go_with_the_next_commit():
     ],
 )
 def test_commits_that_do_not_fit_are_refused(realizations, change, error):
-    with open_store("demo", describe(), {}) as store:
+    with open_writer("demo", describe(), {}) as store:
         store.commit([5], rows(describe(), [5]))
         before = load_experiment("demo")
         with pytest.raises(error, match="Received"):
@@ -204,14 +204,14 @@ def test_commits_that_do_not_fit_are_refused(realizations, change, error):
 def test_a_commit_without_an_array_is_refused():
     arrays = rows(describe(), [0])
     arrays.popitem()
-    with open_store("demo", describe(), {}) as store, pytest.raises(ValueError, match="Received: arrays="):
+    with open_writer("demo", describe(), {}) as store, pytest.raises(ValueError, match="Received: arrays="):
         store.commit([0], arrays)
 
 
 def test_provenance_is_json():
     with (
         pytest.raises(TypeError, match="provenance must be JSON.*Received"),
-        open_store("demo", describe(), {"device": np.ones(1)}),
+        open_writer("demo", describe(), {"device": np.ones(1)}),
     ):
         pass
 
@@ -264,7 +264,7 @@ def test_a_reader_never_sees_a_mixture(monkeypatch):
     ],
 )
 def test_a_second_writer_is_refused_while_the_first_lives(act):
-    with open_store("demo", describe(30), {}) as store:
+    with open_writer("demo", describe(30), {}) as store:
         store.commit([0], rows(describe(30), [0]))
         with pytest.raises(BlockingIOError, match="Received: name='demo'"):
             act()

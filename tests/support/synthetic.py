@@ -12,7 +12,7 @@ import numpy as np
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.results.experiments import load_experiment
 from moments_dnns.results.moments import Moments
-from moments_dnns.results.writers import open_store
+from moments_dnns.results.writers import open_writer
 
 
 def describe(num_realizations=6, seed=0, architecture="bn_ff", **parameters):
@@ -38,7 +38,7 @@ def complete(experiment, provenance=None):
 
 def run(name, experiment, chunk=2, overwrite=False, backwards=False, provenance=None):
     """Run what is missing of an experiment in chunks, and yield after every commit."""
-    with open_store(name, experiment, provenance or {}, overwrite=overwrite) as store:
+    with open_writer(name, experiment, provenance or {}, overwrite=overwrite) as store:
         missing = store.missing[::-1] if backwards else store.missing
         for start in range(0, len(missing), chunk):
             indices = missing[start : start + chunk]
@@ -71,7 +71,7 @@ def writer(scenario, num_realizations=30):
     """A process that writes to the experiment `demo` (see writer.py), from its first line of output on."""
     root = Path(__file__).parents[2]
     process = subprocess.Popen(
-        [sys.executable, root / "tests" / "writer.py", scenario, "demo", str(num_realizations)],
+        [sys.executable, root / "tests" / "support" / "writer.py", scenario, "demo", str(num_realizations)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
