@@ -245,6 +245,6 @@ def _upgraded(fields: Any) -> dict[str, Any]:
         return fields
     # Models came with schema 4: no field was added to them.
     if "model" in fields["experiment"]:
-        return {"kind": Characterization.kind, **fields}
+        return {**fields, "kind": Characterization.kind}
     implied = {name: value for last, lacking in EARLIER.items() if last >= schema for name, value in lacking.items()}
-    return {"kind": Experiment.kind, **fields, "experiment": {**implied, **fields["experiment"]}}
+    return {**fields, "kind": Experiment.kind, "experiment": {**implied, **fields["experiment"]}}

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from moments_dnns.plots.pruning import prune_experiment
-from moments_dnns.results import transactions
 from moments_dnns.results.experiments import (
     delete_experiment,
     list_experiments,
@@ -223,31 +222,6 @@ def test_a_damaged_experiment_is_not_continued_but_can_be_overwritten(damage, np
     with pytest.raises(CorruptExperimentError, match=r"nu2_signal_loc3\.npy"):
         finish("demo", describe())
     assert finish("demo", describe(), overwrite=True) == complete(describe())
-
-
-def test_a_reader_never_sees_a_mixture(monkeypatch):
-    finish("demo", describe())
-    read, interventions = (
-        transactions._read,
-        iter(
-            [
-                lambda: finish("demo", describe(seed=1), overwrite=True),
-                lambda: prune_experiment("bn_ff", "demo"),
-            ]
-        ),
-    )
-
-    def read_while_somebody_writes(folder, record, name):
-        array = read(folder, record, name)
-        if name == "nu2_signal_loc2":
-            next(interventions, lambda: None)()
-        return array
-
-    monkeypatch.setattr(transactions, "_read", read_while_somebody_writes)
-    moments = load_experiment("demo")
-    assert moments.experiment.seed == 1
-    assert moments.provenance["pruned_for"] == "bn_ff"
-    assert is_genuine(moments)
 
 
 # Two writers

@@ -61,6 +61,11 @@ def is_genuine(moments):
     return all(np.array_equal(moments[name], expected[name]) for name in moments)
 
 
+def folder_bytes(folder):
+    """Return the size of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
 def heed_interrupts():
     """Let a new process answer Ctrl-C, which is ignored by whatever a shell has started in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
