@@ -38,12 +38,12 @@ def complete(experiment, provenance=None):
 
 def run(name, experiment, chunk=2, overwrite=False, backwards=False, provenance=None):
     """Run what is missing of an experiment in chunks, and yield after every commit."""
-    with open_writer(name, experiment, provenance or {}, overwrite=overwrite) as store:
-        missing = store.missing[::-1] if backwards else store.missing
+    with open_writer(name, experiment, provenance or {}, overwrite=overwrite) as writer:
+        missing = writer.missing[::-1] if backwards else writer.missing
         for start in range(0, len(missing), chunk):
             indices = missing[start : start + chunk]
-            store.commit(indices, rows(experiment, indices))
-            yield store
+            writer.commit(indices, rows(experiment, indices))
+            yield writer
 
 
 def finish(name, experiment, **options):
@@ -72,7 +72,7 @@ def heed_interrupts():
 
 
 @contextlib.contextmanager
-def writer(scenario, num_realizations=30):
+def writing_process(scenario, num_realizations=30):
     """A process that writes to the experiment `demo` (see writer.py), from its first line of output on."""
     root = Path(__file__).parents[2]
     process = subprocess.Popen(
