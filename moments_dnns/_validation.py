@@ -7,7 +7,7 @@ import numbers
 import operator
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,42 @@ def one_of(known: Iterable[str]) -> Check:
 
     check.choices = names  # type: ignore[attr-defined]
     return check
+
+
+def optional(check: Check) -> Check:
+    """Accept None, and what a check accepts.
+
+    Example:
+
+    >>> optional(whole(1))("width", None), optional(whole(1))("width", 3)
+    (None, 3)
+    """
+
+    def check_or_none(name: str, value: Any) -> Any:
+        return None if value is None else check(name, value)
+
+    return check_or_none
+
+
+def require(*conditions: tuple[object, str, Mapping[str, Any]]) -> None:
+    """Refuse values that do not go together.
+
+    Args:
+        conditions: For each, whether it holds, what is expected, and the values received.
+
+    Raises:
+        ValueError: At the first condition that does not hold.
+
+    Example:
+
+    >>> require((True, "expected more.", {}), (3 > 4, "width must be above height.", {"width": 3, "height": 4}))
+    Traceback (most recent call last):
+    ...
+    ValueError: width must be above height. Received: width=3, height=4
+    """
+    for holds, expected, received in conditions:
+        if not holds:
+            raise ValueError(refusal(expected, **received))
 
 
 def text(name: str, value: Any) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
@@ -15,11 +14,10 @@ from moments_dnns import _seeds
 from moments_dnns._backend import describe_device
 from moments_dnns._validation import boolean, refusal, text, warn
 from moments_dnns.data import dataset_label
-from moments_dnns.descriptions.base import problems
 from moments_dnns.descriptions.characterization import Characterization
 from moments_dnns.moments import MOMENTS, from_logarithms
 from moments_dnns.results.moments import Moments
-from moments_dnns.results.writers import Memory, check_writable, open_store
+from moments_dnns.results.writers import check_writable, open_writer
 
 from .forward import walker
 from .graph import Route, functional, route
@@ -37,7 +35,7 @@ def characterize(
     layers: str | Sequence[str] = "*",
     seed: int = 0,
     name_experiment: str | None = None,
-) -> Moments:
+) -> Moments[Characterization]:
     """Propagate images and a noise through a Keras model and return the moments behind its layers.
 
     The noise is an infinitesimal perturbation of the images, which every layer maps with its exact derivative. Batch
@@ -101,22 +99,13 @@ def characterize(
         seed=seed,
         sha256=_hash(along, network, with_weights=not reinitialize),
     )
-    if name_experiment is not None:
-        check_writable(name_experiment, description, overwrite=False)
+    check_writable(name_experiment, description, overwrite=False)
     provenance = describe_device(keras.backend.backend())
     walk = walker(network, along, fed, "batch" if reinitialize else "stored")
-    with _open(name_experiment, description, provenance) as store:
-        for index in store.missing:
-            arrays = _realize(index, description, fed, fresh, walk)
-            store.commit([index], arrays)
-        moments: Moments = store.moments()
-        return moments
-
-
-def _open(name: str | None, description: Any, provenance: dict[str, Any]) -> AbstractContextManager[Any]:
-    if name is None:
-        return nullcontext(Memory(description, provenance))
-    return open_store(name, description, provenance)
+    with open_writer(name_experiment, description, provenance) as writer:
+        for index in writer.missing:
+            writer.commit([index], _realize(index, description, fed, fresh, walk))
+        return writer.moments()
 
 
 def _realize(
@@ -127,8 +116,8 @@ def _realize(
         fresh.draw(_seeds.child(seed, _seeds.WEIGHTS))
     logarithms = np.asarray(walk(fed.noise_of(seed), *fed.arrays))[None]
     arrays = from_logarithms(MOMENTS, logarithms)
-    for problem in problems(description, [index], arrays, logarithms):
-        warn(problem, RuntimeWarning)
+    for warning in description.out_of_range([index], arrays, logarithms):
+        warn(warning, RuntimeWarning)
     constant = np.flatnonzero((arrays["mu2_signal"][0] == 0) & np.isfinite(arrays["log_mu2_noise"][0]))
     if constant.size:
         first = description.layers[constant[0]]

@@ -64,6 +64,7 @@ class Characterization(Description):
     (2, ['input', 'dense'])
     """
 
+    kind: ClassVar[str] = "model"
     columns: ClassVar[str] = "layer"
     shown: ClassVar[tuple[str, ...]] = ("model", "batch_shape", "images", "noise", "reinitialize", "seed")
 
@@ -73,10 +74,10 @@ class Characterization(Description):
     num_realizations: int = parameter(whole(1))
     batch_shape: tuple[int, ...] = parameter(_wholes)
     images: str = parameter(text)
-    noise: str = parameter(text, "normal")
-    reinitialize: bool = parameter(boolean, True)
-    seed: int = parameter(whole(0), 0)
-    sha256: str = parameter(text, "0")
+    noise: str = parameter(text, default="normal")
+    reinitialize: bool = parameter(boolean, default=True)
+    seed: int = parameter(whole(0), default=0)
+    sha256: str = parameter(text, default="0")
 
     def __attrs_post_init__(self) -> None:
         if len(self.parents) != len(self.layers):
@@ -84,18 +85,16 @@ class Characterization(Description):
 
     def differences(self, other: Description) -> dict[str, tuple[Any, Any]]:
         """Return in what two descriptions differ, in a few words where they are long."""
-        if not isinstance(other, Characterization):
-            return {"kind": ("the layers of a model", "an experiment")}
-        found = super().differences(other)
-        found.pop("parents", None)
-        if "layers" in found:
-            mine, theirs = self.layers, other.layers
+        differences = super().differences(other)
+        differences.pop("parents", None)
+        if "layers" in differences:
+            mine, theirs = differences["layers"]
             pairs = [(one, two) for one, two in zip(mine, theirs, strict=False) if one != two]
-            found["layers"] = pairs[0] if pairs else (f"{len(mine)} of them", f"{len(theirs)} of them")
-        if "sha256" in found:
-            one, two = found.pop("sha256")
-            found["settings or weights of layers"] = (f"hash {one[:8]}", f"hash {two[:8]}")
-        return found
+            differences["layers"] = pairs[0] if pairs else (f"{len(mine)} of them", f"{len(theirs)} of them")
+        if "sha256" in differences:
+            one, two = differences.pop("sha256")
+            differences["settings or weights of layers"] = (f"hash {one[:8]}", f"hash {two[:8]}")
+        return differences
 
     @property
     def num_computations(self) -> int:
@@ -131,7 +130,7 @@ class Characterization(Description):
     def _log_growth(self, log_noise: np.ndarray, signal: np.ndarray) -> np.ndarray:
         """Return the logarithm of chi behind a layer over that of its inputs, taken together; 0 of the first."""
         growth = np.zeros(log_noise.shape)
-        with np.errstate(divide="ignore", invalid="ignore"):  # what is not finite was told when it was measured
+        with np.errstate(divide="ignore", invalid="ignore"):  # a warning named what is not finite when it was measured
             log_signal = np.log(signal)
             for layer, parents in enumerate(self.parents):
                 if parents:

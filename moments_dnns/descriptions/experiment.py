@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import attrs
 import numpy as np
 
-from moments_dnns._validation import Check, boolean, non_negative, one_of, refusal, text, whole
+from moments_dnns._validation import boolean, non_negative, one_of, refusal, require, text, whole
 from moments_dnns.moments import MOMENTS
 
 from .architecture import ARCHITECTURES, Architecture, checked_architecture
@@ -16,10 +16,6 @@ from .boundaries import BOUNDARIES
 from .choices import GAIN, PRECISIONS, STATISTICS, WEIGHTS, check_gain
 from .keras_objects import specified
 from .steps import Step
-
-
-def _parameter(check: Check, help: str, default: Any = attrs.NOTHING) -> Any:
-    return parameter(check, default, help=help, choices=getattr(check, "choices", None))
 
 
 @attrs.frozen
@@ -65,76 +61,84 @@ class Experiment(Description):
     Reference: section 6 and appendix of arXiv 1811.03087 for the settings.
     """
 
+    kind: ClassVar[str] = "experiment"
     columns: ClassVar[str] = "depth"
     shown: ClassVar[tuple[str, ...]] = (
         "architecture", "total_depth", "kernel_size", "num_channels", "batch_size", "boundary", "dataset"
     )  # fmt: skip
 
-    architecture: str | Architecture = _parameter(  # noqa: RUF009
+    architecture: str | Architecture = parameter(  # noqa: RUF009
         checked_architecture, "the layers of the network, or an Architecture"
     )
-    total_depth: int = _parameter(whole(1), "number of layers (bn_res: of residual units)")
-    kernel_size: int = _parameter(whole(1), "side of the kernels in pixels; 1 is fully connected")
-    num_channels: int = _parameter(whole(1), "width of every layer in channels")
-    batch_size: int = _parameter(whole(1), "images per realization")
-    num_realizations: int = _parameter(whole(1), "number of random networks")
-    boundary: str = _parameter(one_of(BOUNDARIES), "what convolutions read beyond the border", "periodic")
-    dataset: str = _parameter(text, "cifar10, mnist, photo, or a path to .npy or .npz", "cifar10")
-    epsilon: float = _parameter(non_negative, "constant added to the variances in normalizations", 1e-3)
-    res_depth: int = _parameter(whole(1), "how often a residual unit goes through its steps", 2)
-    num_computations: int = _parameter(whole(1), "number of depths at which moments are taken", 100)
-    seed: int = _parameter(whole(0), "the only source of randomness", 0)
-    compute_reff_signal: bool = _parameter(boolean, "take effective ranks of the signal", True)
-    compute_reff_noise: bool = _parameter(boolean, "take effective ranks of the noise", True)
-    weights: str = _parameter(one_of(WEIGHTS), "how fully connected layers are drawn", "auto")
-    precision: str = _parameter(one_of(PRECISIONS), "of products of matrices and convolutions on GPUs", "float32")
-    activation: str = _parameter(specified("activation"), "a Keras activation, or a function of your own", "relu")
-    gain: float = _parameter(non_negative, "variance of the weights times fan_in", GAIN)
-    kernel_initializer: str = _parameter(
-        specified("kernel_initializer"), "gaussian, or a Keras initializer", "gaussian"
-    )
-    bias_variance: float = _parameter(non_negative, "variance of the biases", 0.0)
-    statistics: str = _parameter(one_of(STATISTICS), "of batch normalization, for the noise", "constant")
+    total_depth: int = parameter(whole(1), "number of layers (bn_res: of residual units)")
+    kernel_size: int = parameter(whole(1), "side of the kernels in pixels; 1 is fully connected")
+    num_channels: int = parameter(whole(1), "width of every layer in channels")
+    batch_size: int = parameter(whole(1), "images per realization")
+    num_realizations: int = parameter(whole(1), "number of random networks")
+    boundary: str = parameter(one_of(BOUNDARIES), "what convolutions read beyond the border", "periodic")
+    dataset: str = parameter(text, "cifar10, mnist, photo, or a path to .npy or .npz", "cifar10")
+    epsilon: float = parameter(non_negative, "constant added to the variances in normalizations", 1e-3)
+    res_depth: int = parameter(whole(1), "how often a residual unit goes through its steps", 2)
+    num_computations: int = parameter(whole(1), "number of depths at which moments are taken", 100)
+    seed: int = parameter(whole(0), "the only source of randomness", 0)
+    compute_reff_signal: bool = parameter(boolean, "take effective ranks of the signal", True)
+    compute_reff_noise: bool = parameter(boolean, "take effective ranks of the noise", True)
+    weights: str = parameter(one_of(WEIGHTS), "how fully connected layers are drawn", "auto")
+    precision: str = parameter(one_of(PRECISIONS), "of products of matrices and convolutions on GPUs", "float32")
+    activation: str = parameter(specified("activation"), "a Keras activation, or a function of your own", "relu")
+    gain: float = parameter(non_negative, "variance of the weights times fan_in", GAIN)
+    kernel_initializer: str = parameter(specified("kernel_initializer"), "gaussian, or a Keras initializer", "gaussian")
+    bias_variance: float = parameter(non_negative, "variance of the biases", 0.0)
+    statistics: str = parameter(one_of(STATISTICS), "of batch normalization, for the noise", "constant")
 
     def __attrs_post_init__(self) -> None:
-        if self.total_depth % self.num_computations:
-            raise ValueError(
-                refusal(
-                    "num_computations must divide total_depth.",
-                    num_computations=self.num_computations,
-                    total_depth=self.total_depth,
-                )
-            )
-        if self.boundary == "symmetric" and self.kernel_size % 2 == 0:
-            raise ValueError(
-                refusal("the 'symmetric' boundary needs an odd kernel_size.", kernel_size=self.kernel_size)
-            )
-        if self.weights == "gram" and not self.fully_connected:
-            raise ValueError(refusal("weights='gram' needs kernel_size=1.", kernel_size=self.kernel_size))
+        odd = self.kernel_size % 2 == 1
+        require(
+            (
+                self.total_depth % self.num_computations == 0,
+                "num_computations must divide total_depth.",
+                self._given("num_computations", "total_depth"),
+            ),
+            (
+                odd or self.boundary != "symmetric",
+                "the 'symmetric' boundary needs an odd kernel_size.",
+                self._given("kernel_size"),
+            ),
+            (
+                self.fully_connected or self.weights != "gram",
+                "weights='gram' needs kernel_size=1.",
+                self._given("kernel_size"),
+            ),
+        )
         check_gain(self.kernel_initializer, self.gain, self.weights)
         self._check_structure()
 
     def _check_structure(self) -> None:
-        structure, steps = self.structure, (*self.structure.steps, *self.structure.after, *self.structure.transition)
-        # Widths and groups are refused here.
-        structure.channels(self.num_channels)
-        if self.num_computations % structure.stages:
-            raise ValueError(
-                refusal(
-                    "stages must divide num_computations.",
-                    stages=structure.stages,
-                    num_computations=self.num_computations,
-                )
-            )
-        even = [step for step in steps if step.kernel_size and step.kernel_size % 2 == 0]
-        if self.boundary == "symmetric" and even:
-            raise ValueError(refusal("the 'symmetric' boundary needs odd kernels.", step=str(even[0])))
-        spatial = [step for step in steps if step.kind.over_space or (step.kernel_size or 1) > 1]
-        if self.fully_connected and spatial:
-            raise ValueError(
-                refusal("a fully connected network has one point in space: expected kernel_size above 1.",
-                        kernel_size=self.kernel_size, step=str(spatial[0]))
-            )  # fmt: skip
+        structure = self.structure
+        structure.channels(self.num_channels)  # refuses widths and groups
+        steps = (*structure.steps, *structure.after, *structure.transition)
+        even = [str(step) for step in steps if step.kernel_size and step.kernel_size % 2 == 0]
+        spatial = [str(step) for step in steps if step.kind.over_space or (step.kernel_size or 1) > 1]
+        require(
+            (
+                self.num_computations % structure.stages == 0,
+                "stages must divide num_computations.",
+                {"stages": structure.stages, **self._given("num_computations")},
+            ),
+            (
+                not even or self.boundary != "symmetric",
+                "the 'symmetric' boundary needs odd kernels.",
+                {"step": "".join(even[:1])},
+            ),
+            (
+                not spatial or not self.fully_connected,
+                "a fully connected network has one point in space: expected kernel_size above 1.",
+                {**self._given("kernel_size"), "step": "".join(spatial[:1])},
+            ),
+        )
+
+    def _given(self, *names: str) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in names}
 
     @property
     def structure(self) -> Architecture:

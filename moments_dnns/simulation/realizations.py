@@ -16,7 +16,6 @@ from moments_dnns import _seeds
 from moments_dnns._backend import use_backend
 from moments_dnns._validation import refusal
 from moments_dnns.data import Images, draw_batch, load_images
-from moments_dnns.descriptions.base import problems
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.moments import from_logarithms
 
@@ -84,9 +83,8 @@ class Simulator:
                         self.ahead[following] = pool.submit(self.draw, following)
                     num_constant, logarithms = self.realize(*group)
                     arrays = from_logarithms(self.experiment.array_names, logarithms)
-                    yield Chunk(
-                        group, arrays, tuple(problems(self.experiment, group, arrays, logarithms)), num_constant
-                    )
+                    out_of_range = tuple(self.experiment.out_of_range(group, arrays, logarithms))
+                    yield Chunk(group, arrays, out_of_range, num_constant)
             finally:
                 self.ahead.clear()
 

@@ -21,7 +21,7 @@ from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.descriptions.keras_objects import is_local, specification
 from moments_dnns.results.moments import Moments
 from moments_dnns.results.record import indices
-from moments_dnns.results.writers import Memory, check_writable, open_store
+from moments_dnns.results.writers import Writer, check_writable, open_writer
 
 from .convergence import Convergence, Row
 from .executors import submit_all, worker_pool
@@ -80,7 +80,7 @@ def run_experiment(
     executor: Executor | None = None,
     chunk_size: int = CHUNK_SIZE,
     tolerance: float = 0.0,
-) -> Moments:
+) -> Moments[Experiment]:
     """Propagate signal and noise through random networks and return their moments.
 
     Args:
@@ -183,8 +183,7 @@ def run_experiment(
                 workers=workers,
             )
         )
-    if name_experiment is not None:
-        check_writable(name_experiment, experiment, overwrite)
+    check_writable(name_experiment, experiment, overwrite)
     images = load_images(dataset)
     experiment.check_images(images.images.shape)
     with _executor(workers, executor) as chosen:
@@ -198,11 +197,10 @@ def run_experiment(
             "chunk_size": convergence.chunk_size,
             "tolerance": convergence.tolerance,
         }
-        with _open(name_experiment, experiment, provenance, overwrite) as store:
+        with open_writer(name_experiment, experiment, provenance, overwrite) as writer:
             compute = partial(_computed, (experiment, dataset, images.sha256, backend), chosen)
-            _run(store, experiment, compute, convergence, verbose)
-            moments: Moments = store.moments()
-            return moments
+            _run(writer, experiment, compute, convergence, verbose)
+            return writer.moments()
 
 
 def _device(executor: Executor | None, backend: str) -> dict[str, Any]:
@@ -227,21 +225,17 @@ def _executor(workers: int, executor: Executor | None) -> AbstractContextManager
     return worker_pool(workers) if workers > 1 else nullcontext(executor)
 
 
-def _open(
-    name: str | None, experiment: Experiment, provenance: dict[str, Any], overwrite: bool
-) -> AbstractContextManager[Any]:
-    if name is None:
-        return nullcontext(Memory(experiment, provenance))
-    return open_store(name, experiment, provenance, overwrite)
-
-
 def _run(
-    store: Any, experiment: Experiment, compute: Callable[..., Chunks], convergence: Convergence, verbose: bool
+    writer: Writer[Experiment],
+    experiment: Experiment,
+    compute: Callable[..., Chunks],
+    convergence: Convergence,
+    verbose: bool,
 ) -> None:
-    missing, total = store.missing, experiment.num_realizations
+    missing, total = writer.missing, experiment.num_realizations
     left = set(missing)
     if convergence.tolerance and len(missing) < total:
-        convergence.take(_committed(store.moments()))
+        convergence.take(_committed(writer.moments()))
     pending: dict[int, Row] = {}
     last_commit, most_constant = time.monotonic(), 0
     bar = tqdm(total=total, initial=total - len(missing), unit="realization", disable=not verbose)
@@ -252,16 +246,16 @@ def _run(
                     for problem in chunk.problems:
                         warn(problem, RuntimeWarning)
                     most_constant = max(most_constant, chunk.num_constant_channels)
-                    store.note(num_constant_channels=most_constant)
+                    writer.note(num_constant_channels=most_constant)
                     counted = convergence.take(_rows(chunk.realizations, chunk.arrays))
                     pending |= counted
                     bar.update(len(left & counted.keys()))
                 if time.monotonic() - last_commit > SECONDS_BETWEEN_COMMITS:
-                    _commit(store, pending)
+                    _commit(writer, pending)
                     last_commit = time.monotonic()
         finally:
             # Also on Ctrl-C and on errors: what is finished is never lost.
-            _commit(store, pending)
+            _commit(writer, pending)
 
 
 def _computed(
@@ -282,7 +276,7 @@ def _computed(
                 return
 
 
-def _committed(moments: Moments) -> dict[int, Row]:
+def _committed(moments: Moments[Experiment]) -> dict[int, Row]:
     return _rows(indices(moments.sources), {name: moments[name] for name in moments.experiment.array_names})
 
 
@@ -293,11 +287,11 @@ def _rows(realizations: Sequence[int], arrays: Mapping[str, np.ndarray]) -> dict
     }
 
 
-def _commit(store: Any, pending: dict[int, Row]) -> None:
+def _commit(writer: Writer[Experiment], pending: dict[int, Row]) -> None:
     # Ctrl-C may have come between a commit and the clearing of what it committed.
-    missing = set(store.missing)
+    missing = set(writer.missing)
     uncommitted = {realization: row for realization, row in pending.items() if realization in missing}
     if uncommitted:
         rows = list(uncommitted.values())
-        store.commit(list(uncommitted), {name: np.stack([row[name] for row in rows]) for name in rows[0]})
+        writer.commit(list(uncommitted), {name: np.stack([row[name] for row in rows]) for name in rows[0]})
     pending.clear()
