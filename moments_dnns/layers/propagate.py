@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from moments_dnns._keras_internals import layers_within
 from moments_dnns._validation import first_line, one_of, refusal
 
 from .core import Rescaling
@@ -205,7 +206,7 @@ def propagate(
 
 def _parts(layer: Any) -> list[Any]:
     """Return the layers inside a layer, however deep."""
-    return list(layer._flatten_layers(include_self=False)) if isinstance(layer, keras.layers.Layer) else []
+    return layers_within(layer) if isinstance(layer, keras.layers.Layer) else []
 
 
 def _affine(function: Callable[..., Any], state: State) -> State:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from itertools import pairwise
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from moments_dnns._keras_internals import TensorSeed, seeded
 from moments_dnns._validation import non_negative, refusal
 
 from .state import Tensor, register, unless_zero
@@ -25,22 +25,6 @@ JITTER = 2e-14
 
 # Horizontal strips in which half of a Gram matrix is computed: 5/8 of the work of the whole; more of them gain no time.
 NUM_STRIPS = 4
-
-
-class TensorSeed(keras.random.SeedGenerator):
-    """A seed that is a tensor, where Keras' own generators take integers only.
-
-    Args:
-        seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
-    """
-
-    def __init__(self, seed: Tensor):
-        # No state is kept, hence no call of the parent's: a layer's call stays a pure function.
-        self.seed = ops.cast(seed, "uint32" if keras.backend.backend() == "jax" else "int32")
-
-    def next(self, ordered: bool = True) -> Tensor:
-        """Return the seed."""
-        return self.seed
 
 
 def gaussian(shape: tuple[int, ...], seed: Tensor, variance: float = 1.0) -> Tensor:
@@ -211,9 +195,7 @@ def draw(initializer: Any, shape: tuple[int, ...], seed: Tensor) -> Tensor:
     >>> [bool(np.allclose(kernels[0], kernel)) for kernel in kernels]
     [True, True, False]
     """
-    seeded = copy.copy(initializer)
-    # Those that are random draw with it at every call; the others have no use for it.
-    seeded.seed = TensorSeed(seed)
+    drawn = seeded(initializer, TensorSeed(seed))
     if shape[:2] == (1, 1):
-        return seeded(shape[2:], dtype="float32")[None, None]
-    return seeded(shape, dtype="float32")
+        return drawn(shape[2:], dtype="float32")[None, None]
+    return drawn(shape, dtype="float32")
