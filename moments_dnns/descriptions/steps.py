@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import attrs
@@ -13,7 +12,7 @@ from moments_dnns._validation import Check, one_of, positive, refusal, whole
 MOST_STEPS = 90  # names of places have two digits at most
 
 
-@dataclass(frozen=True)
+@attrs.frozen
 class Kind:
     """What is known of a kind of step before any layer is made.
 
