@@ -9,7 +9,7 @@ import contextlib
 import inspect
 import sys
 from importlib.machinery import PathFinder, SourceFileLoader
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 from beartype import beartype
 from beartype.vale import Is
@@ -64,8 +64,9 @@ def checkable(hint):
     if hint is state:
         # A loaded model hands over plain tuples and lists.
         return Annotated[object, Is[is_state]]
-    if get_origin(hint) is list and (inner := checkable(get_args(hint)[0])) is not Any:
-        return list[inner]
+    if hint == list[state]:
+        # Of a list, beartype looks at one item.
+        return Annotated[object, Is[lambda states: all(map(is_state, states))]]
     parts = (hint, *get_args(hint))
     return hint if any(inspect.isclass(part) and issubclass(part, AbstractArray) for part in parts) else Any
 
