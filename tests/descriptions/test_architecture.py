@@ -13,6 +13,7 @@ from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.descriptions.steps import KINDS, REQUIRED, Step, widths
 from moments_dnns.layers.convolution import Convolution
 from moments_dnns.layers.token_mixing import TokenMixing
+from moments_dnns.layers.weights import draw_bias
 from moments_dnns.moments import from_logarithms, split_name
 from moments_dnns.plots.derived import drawing_of
 from moments_dnns.results.record import Record
@@ -65,7 +66,7 @@ def drawn_by(layers, steps, base, seeds, points):
             channels = inputs
         if isinstance(layer, Convolution):
             seed = next(seeds)
-            bias = layer.draw_bias(seed) if layer.bias_variance else 0.0
+            bias = draw_bias(layer.num_channels, seed, layer.bias_variance) if layer.bias_variance else 0.0
             yield ops.convert_to_numpy(layer.draw_kernel(seed, channels)), np.asarray(ops.convert_to_numpy(bias))
         inputs = outputs
 
