@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+import attrs
 import numpy as np
 
 
-@dataclass(frozen=True)
+@attrs.frozen
 class Moment:
     """What is averaged of the signal or the noise at a place.
 

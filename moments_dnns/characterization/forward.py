@@ -95,7 +95,7 @@ class Walk(keras.layers.Layer):
 
         if not states:
             return keras.tree.flatten(function())
-        return propagate(call.layer, function, list(states.values()), self.statistics, call.name)
+        return propagate(call.layer, function, list(states.values()), self.statistics == "stored", call.name)
 
 
 def walker(network: keras.Model, along: Route, fed: Feed, statistics: str) -> Callable[..., np.ndarray]:

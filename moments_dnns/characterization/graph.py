@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 import keras
 
+from moments_dnns._keras_internals import filled, is_functional, nodes
 from moments_dnns._validation import first_line, refusal
 
 
@@ -33,7 +34,7 @@ class Call(NamedTuple):
 
     def filled(self, tensors: Mapping[int, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return positional and named arguments, with tensors by their numbers in the places of symbolic ones."""
-        args, kwargs = self.arguments.fill_in({symbolic: tensors[number] for symbolic, number in self.inputs.items()})
+        args, kwargs = filled(self.arguments, {id_: tensors[number] for id_, number in self.inputs.items()})
         # Dropout is off, whatever the model says of it.
         return args, {**kwargs, "training": False} if "training" in kwargs else kwargs
 
@@ -65,7 +66,7 @@ def calls_of(model: keras.Model) -> list[Call]:
     def unroll(inner: keras.Model, numbers: Sequence[int], prefix: str) -> list[int]:
         nonlocal count
         slots = {id(tensor): number for tensor, number in zip(inner.inputs, numbers, strict=True)}
-        for node in _nodes(inner):
+        for node in nodes(inner):
             inputs = {id(tensor): slots[id(tensor)] for tensor in node.input_tensors}
             name = prefix + _name(node.operation)
             if isinstance(node.operation, keras.Model):
@@ -170,12 +171,6 @@ def input_name(tensor: Any) -> str:
     return "input" if name.startswith("keras_tensor") else name
 
 
-def _nodes(model: keras.Model) -> Iterator[Any]:
-    """Yield the nodes of a functional model that compute something, in the order in which Keras runs them."""
-    for _, nodes in sorted(model._nodes_by_depth.items(), reverse=True):
-        yield from (node for node in nodes if not node.is_input)
-
-
 def functional(model: keras.Model, shapes: Sequence[Sequence[int | None]] | None = None) -> keras.Model:
     """Return the functional model that a model is: itself, or what its `call` makes of symbolic inputs.
 
@@ -197,7 +192,7 @@ def functional(model: keras.Model, shapes: Sequence[Sequence[int | None]] | None
         raise TypeError(refusal("model must be a keras.Model.", model=type(model).__name__))
     if isinstance(model, keras.Sequential) and not model.built:
         raise ValueError(refusal("expected a built model: give it a keras.Input, or call it once.", model=model.name))
-    if hasattr(model, "_nodes_by_depth"):
+    if is_functional(model):
         return model
     if isinstance(model, keras.Sequential):
         return keras.Model(model.inputs, model.outputs, name=model.name)

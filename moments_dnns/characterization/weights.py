@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from moments_dnns import _seeds
+from moments_dnns._keras_internals import Initializer, copied_lambda, initializer_of, is_functional, seeded
 from moments_dnns._validation import first_line, refusal
 
 from .graph import functional
-
-Initializer = Callable[..., Any]
 
 
 class Fresh:
@@ -45,10 +43,10 @@ class Fresh:
                 self.model = copies.of_model(model)
                 kept = {id(variable) for _, copied in copies.adapted for variable in copied.variables}
                 self.drawn = [
-                    (variable, _checked(variable))
+                    (variable, _checked(variable, initializer))
                     for variable in self.model.variables
                     if keras.backend.is_float_dtype(variable.dtype)
-                    and variable._initializer is not None
+                    and (initializer := initializer_of(variable)) is not None
                     and id(variable) not in kept
                 ]
         except Exception as error:
@@ -67,7 +65,7 @@ class Fresh:
         """Draw all weights, each from a seed of its own."""
         seeds: Sequence[int] = _seeds.integers(seed, max(len(self.drawn), 1)).tolist()
         for (variable, initializer), each in zip(self.drawn, seeds, strict=False):
-            variable.assign(_seeded(initializer, each)(variable.shape, dtype=variable.dtype))
+            variable.assign(seeded(initializer, each)(variable.shape, dtype=variable.dtype))
 
 
 class Copies:
@@ -78,7 +76,7 @@ class Copies:
 
     def of_model(self, model: keras.Model) -> keras.Model:
         """Return the functional model of a copy."""
-        if isinstance(model, keras.Sequential) or hasattr(model, "_nodes_by_depth"):
+        if isinstance(model, keras.Sequential) or is_functional(model):
             return functional(keras.models.clone_model(model, clone_function=self.of_layer, recursive=True))
         shapes = [tuple(tensor.shape[1:]) for tensor in functional(model).inputs]
         return functional(type(model).from_config(model.get_config()), shapes)
@@ -97,14 +95,12 @@ class Copies:
 
 def _copied(layer: Any) -> Any:
     if isinstance(layer, keras.layers.Lambda):
-        # Its configuration holds code, which Keras makes a function of only on trust; the function itself is at hand.
-        return keras.layers.Lambda(layer.function, layer._output_shape, arguments=layer.arguments, name=layer.name)
+        return copied_lambda(layer)
     return type(layer).from_config(layer.get_config())
 
 
-def _checked(variable: Any) -> Initializer:
+def _checked(variable: Any, initializer: Initializer) -> Initializer:
     """Return the initializer of a variable, or refuse one that draws other values each time and has no seed."""
-    initializer: Initializer = variable._initializer
     if not hasattr(initializer, "seed"):
         one, other = (
             np.asarray(keras.ops.convert_to_numpy(initializer(variable.shape, dtype=variable.dtype))) for _ in range(2)
@@ -112,12 +108,3 @@ def _checked(variable: Any) -> Initializer:
         if not np.array_equal(one, other):
             raise ValueError(f"{variable.path} is drawn without a seed")
     return initializer
-
-
-def _seeded(initializer: Initializer, seed: int) -> Initializer:
-    """Return an initializer that draws from a seed, where it draws at all."""
-    if not hasattr(initializer, "seed"):
-        return initializer
-    seeded = copy.copy(initializer)
-    seeded.seed = seed
-    return seeded

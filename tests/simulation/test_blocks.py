@@ -11,6 +11,7 @@ from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.descriptions.steps import Step, widths
 from moments_dnns.layers.convolution import Convolution
 from moments_dnns.layers.token_mixing import TokenMixing
+from moments_dnns.layers.weights import draw_bias
 from moments_dnns.moments import from_logarithms, split_name
 from moments_dnns.simulation.blocks import Block, Transition
 from moments_dnns.simulation.network import build_network, num_seeds
@@ -31,7 +32,7 @@ def drawn_by(layers, steps, base, seeds, points):
             channels = inputs
         if isinstance(layer, Convolution):
             seed = next(seeds)
-            bias = layer.draw_bias(seed) if layer.bias_variance else 0.0
+            bias = draw_bias(layer.num_channels, seed, layer.bias_variance) if layer.bias_variance else 0.0
             yield ops.convert_to_numpy(layer.draw_kernel(seed, channels)), np.asarray(ops.convert_to_numpy(bias))
         inputs = outputs
 

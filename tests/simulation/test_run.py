@@ -212,10 +212,10 @@ def test_another_description_is_never_overwritten_silently(reference):
 def interrupt_at(monkeypatch, at, error):
     realize = Simulator.realize
 
-    def interrupted(self, realization):
-        if realization == at:
+    def interrupted(self, realizations, arrays):
+        if at in realizations:
             raise error
-        return realize(self, realization)
+        return realize(self, realizations, arrays)
 
     monkeypatch.setattr(Simulator, "realize", interrupted)
 

@@ -1,0 +1,147 @@
+"""What this library uses of Keras beyond its public interface: if a new version of Keras breaks it, here.
+
+`tests/test_keras_internals.py` has a test for each function; `requirements.txt` allows the versions of Keras that pass.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+Initializer = Callable[..., Any]
+
+
+class TensorSeed(keras.random.SeedGenerator):
+    """A seed that is a tensor, where Keras' own generators take integers only.
+
+    Keras asks a generator for `next()` and nothing else, so that this one has no state: a layer that draws with it
+    stays a pure function of its seed.
+
+    Args:
+        seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
+
+    Example:
+
+    >>> draws = [keras.random.uniform((4,), seed=TensorSeed(np.array([1, 2]))) for _ in range(2)]
+    >>> bool(np.all(np.asarray(draws[0]) == np.asarray(draws[1])))
+    True
+    """
+
+    def __init__(self, seed: Any):
+        # The parent's would make a variable for its state.
+        self.seed = ops.cast(seed, "uint32" if keras.backend.backend() == "jax" else "int32")
+
+    def next(self, ordered: bool = True) -> Any:
+        """Return the seed."""
+        return self.seed
+
+
+def seeded(initializer: Initializer, seed: Any) -> Initializer:
+    """Return a copy of an initializer that draws from another seed; one that does not draw is returned as it is.
+
+    Args:
+        initializer: A `keras.initializers.Initializer`.
+        seed: An integer, or a `keras.random.SeedGenerator`.
+
+    Example:
+
+    >>> ones, normal = keras.initializers.Ones(), keras.initializers.HeNormal(seed=1)
+    >>> seeded(ones, 2) is ones, seeded(normal, 2).seed, normal.seed
+    (True, 2, 1)
+    """
+    if not hasattr(initializer, "seed"):
+        return initializer
+    copied = copy.copy(initializer)
+    copied.seed = seed
+    return copied
+
+
+def initializer_of(variable: keras.Variable) -> Initializer | None:
+    """Return the initializer of a variable that was made in a `keras.StatelessScope` which has not ended yet.
+
+    Keras forgets it as soon as the variable has a value; then, and where there was none, this is None.
+
+    Example:
+
+    >>> with keras.StatelessScope():
+    ...     initializer_of(keras.Variable(keras.initializers.Ones(), shape=(2,))).__class__.__name__
+    'Ones'
+    """
+    initializer: Initializer | None = variable._initializer
+    return initializer
+
+
+def is_functional(model: keras.Model) -> bool:
+    """Tell whether a model holds a graph of calls, as models made of inputs and outputs do.
+
+    Example:
+
+    >>> inputs = keras.Input((4,))
+    >>> is_functional(keras.Model(inputs, ops.relu(inputs))), is_functional(keras.Sequential([inputs]))
+    (True, False)
+    """
+    return hasattr(model, "_nodes_by_depth")
+
+
+def nodes(model: keras.Model) -> Iterator[Any]:
+    """Yield the nodes of a functional model that compute something, in the order in which Keras runs them.
+
+    Returns:
+        Keras' own nodes, with `operation` (what is called), `arguments` (which `filled` takes), `input_tensors` and
+        `outputs`, both symbolic.
+
+    Example:
+
+    >>> inputs = keras.Input((4,))
+    >>> [type(node.operation).__name__ for node in nodes(keras.Model(inputs, ops.tanh(ops.relu(inputs))))]
+    ['Relu', 'Tanh']
+    """
+    for _, of_depth in sorted(model._nodes_by_depth.items(), reverse=True):
+        yield from (node for node in of_depth if not node.is_input)
+
+
+def filled(arguments: Any, tensors: Mapping[int, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the positional and the named arguments of a node, with tensors in the places of symbolic ones.
+
+    Args:
+        arguments: The `arguments` of a node.
+        tensors: The tensors, by the `id` of the symbolic ones.
+
+    Example:
+
+    >>> inputs = keras.Input((4,))
+    >>> node = next(nodes(keras.Model(inputs, ops.add(inputs, 2.0))))
+    >>> filled(node.arguments, {id(inputs): "here"})
+    (('here', 2.0), {})
+    """
+    args, kwargs = arguments.fill_in(tensors)
+    return args, kwargs
+
+
+def layers_within(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """Return the layers inside a layer, however deep.
+
+    Example:
+
+    >>> inner = keras.Sequential([keras.layers.Dense(2, name="dense")], name="inner")
+    >>> [layer.name for layer in layers_within(keras.Sequential([inner]))]
+    ['inner', 'dense']
+    """
+    return list(layer._flatten_layers(include_self=False))
+
+
+def copied_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
+    """Return a copy of a `Lambda` layer, with the same function.
+
+    Its `get_config` holds the function as code, which Keras loads only where code is trusted.
+
+    Example:
+
+    >>> copied_lambda(keras.layers.Lambda(ops.relu, (4,), name="relu")).compute_output_shape((3, 4))
+    (3, 4)
+    """
+    return keras.layers.Lambda(layer.function, layer._output_shape, arguments=layer.arguments, name=layer.name)
