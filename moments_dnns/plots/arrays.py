@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from moments_dnns._validation import one_of, refusal, warn, whole
-from moments_dnns.analysis.arrays import Checked, checked_depth
+from moments_dnns.analysis.arrays import CheckedArrays, checked_depth, checked_mapping
 from moments_dnns.moments import derive, stored_name
 
 from .figures import FIGURES
@@ -41,9 +41,7 @@ def read(type_plot: str, moments: Mapping[str, Any], drawing: Drawing | None = N
            [1.38629436]])
     """
     drawing = drawing or FIGURES[one_of(FIGURES)("type_plot", type_plot)]
-    if not isinstance(moments, Mapping):
-        raise TypeError(refusal("moments must be a mapping from names to arrays.", moments=type(moments).__name__))
-    arrays = Checked(moments)
+    arrays = CheckedArrays(checked_mapping(moments))
     data: dict[str, Any] = {name: _logarithm(arrays, name) for name in drawing.needs if name not in _COUNTS}
     missing = [name for name in drawing.needs if (name not in moments if name in _COUNTS else data[name] is None)]
     if missing:

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moments_dnns import diagnose, load_experiment
-from moments_dnns.analysis.diagnosis import EXPLODING, ONE_DIMENSIONAL, OUTLIERS, UNDECIDED, WELL_BEHAVED, Diagnosis
+from moments_dnns.analysis.diagnosis import Diagnosis
 from moments_dnns.analysis.published import PUBLISHED
 from moments_dnns.analysis.statistics import Estimate, estimate
+from moments_dnns.analysis.verdicts import EXPLODING, ONE_DIMENSIONAL, OUTLIERS, UNDECIDED, WELL_BEHAVED
 from scripts import results
 from tests.support.published import arrays
 from tests.support.synthetic import complete, describe

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from moments_dnns import Experiment, Moments, load_experiment, save_experiment
-from moments_dnns.analysis.published import PUBLISHED, Number, compare
+from moments_dnns.analysis.published import PUBLISHED, PublishedMean, compare
 from moments_dnns.moments import stored_name
 from moments_dnns.plots.experiments import plot_figure
 from moments_dnns.plots.figures import FIGURES
@@ -20,7 +20,7 @@ FIGURE_OF = {"vanilla": "vanilla", "bn_ff": "bn_ff", "bn_res": "bn_res", "fully 
 def test_means_are_compared_in_standard_errors():
     samples = np.array([[1.0, 5.0], [2.0, 5.0], [6.0, 5.0]])
     moments = {"a_loc1": samples, "b_loc1": np.full((3, 2), 2.0), "depth": [10, 30]}
-    number = Number("a / b", "a_loc1", "b_loc1", {10: 1.0, 20: 7.0, 30: 2.5}, {10: 0.3}, 9)
+    number = PublishedMean("a / b", "a_loc1", "b_loc1", {10: 1.0, 20: 7.0, 30: 2.5}, {10: 0.3}, 9)
     first, last = compare(moments, [number])
     # (1, 2, 6) / 2 has mean 1.5 and variance 1.75; the published error is 0.3 / sqrt(9).
     assert (first.symbol, first.depth, first.mean, first.published) == ("a / b", 10, 1.5, 1.0)
@@ -32,7 +32,7 @@ def test_means_are_compared_in_standard_errors():
 
 def test_one_realization_has_no_standard_error():
     with pytest.raises(ValueError, match="Received: num_realizations=1"):
-        compare({"a_loc1": np.ones((1, 1)), "depth": [10]}, [Number("a", "a_loc1", None, {10: 1.0})])
+        compare({"a_loc1": np.ones((1, 1)), "depth": [10]}, [PublishedMean("a", "a_loc1", None, {10: 1.0})])
 
 
 @pytest.mark.parametrize("row", PUBLISHED)
