@@ -9,7 +9,7 @@ from moments_dnns.results.experiments import _existing, _record, load_experiment
 from moments_dnns.results.moments import Moments
 from moments_dnns.results.transactions import num_bytes, publish, writing
 
-from .derived import OF_ARCHITECTURE, drawing_of
+from .architectures import OF_ARCHITECTURE, drawing_of
 from .figures import FIGURES
 
 

@@ -14,7 +14,7 @@ from moments_dnns.descriptions.steps import KINDS, REQUIRED, Step, widths
 from moments_dnns.layers.convolution import Convolution
 from moments_dnns.layers.token_mixing import TokenMixing
 from moments_dnns.moments import from_logarithms, split_name
-from moments_dnns.plots.derived import drawing_of
+from moments_dnns.plots.architectures import drawing_of
 from moments_dnns.results.record import Record
 from moments_dnns.simulation.blocks import Block, Transition
 from moments_dnns.simulation.network import build_network, num_seeds

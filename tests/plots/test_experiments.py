@@ -19,7 +19,7 @@ from moments_dnns.plots import style
 from moments_dnns.plots.experiments import plot_figure
 from moments_dnns.plots.figures import FIGURES
 from moments_dnns.plots.models import plot_layers
-from moments_dnns.plots.panels import LOOKS, looks
+from moments_dnns.plots.style import LOOKS, looks
 from moments_dnns.plots.ticks import LogTicks
 from tests.support.published import arrays, plain
 from tests.support.synthetic import complete, describe
