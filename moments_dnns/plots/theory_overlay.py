@@ -14,7 +14,7 @@ from moments_dnns.results.moments import Moments
 from moments_dnns.results.record import indices
 from moments_dnns.theory.finite import Density, log_norm_density
 from moments_dnns.theory.gram import MOST_POINTS
-from moments_dnns.theory.predictions import KNOWN, predict_experiment
+from moments_dnns.theory.predictions import ASSUMPTIONS, predict_experiment
 
 from .arrays import read_logarithms
 from .specs import Drawing, Overlay
@@ -97,7 +97,7 @@ def _affordable(experiment: Experiment, images: Images) -> int:
 
 def _densities(drawing: Drawing, experiment: Experiment) -> dict[str, list[Density]]:
     """Return the law of one image's squared norm, which that of the noise does not follow before images collapse."""
-    plain = all(getattr(experiment, name) == value for name, value in KNOWN.items())
+    plain = all(getattr(experiment, name) == value for name, value in ASSUMPTIONS.items())
     if not (plain and experiment.fully_connected and experiment.architecture == "vanilla"):
         warn("the law of squared norms is known for fully connected vanilla networks only: it is not drawn.")
         return {}
