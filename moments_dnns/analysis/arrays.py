@@ -1,4 +1,4 @@
-"""Arrays that somebody hands over, by name or by moment and place, checked before anything is computed of them."""
+"""Given arrays by name, or by moment and place, checked before anything is computed from them."""
 
 from __future__ import annotations
 

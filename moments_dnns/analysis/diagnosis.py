@@ -1,4 +1,4 @@
-"""What the moments of a network say of it: exploding, one-dimensional, collapsed, well-behaved, or too little to tell.
+"""Diagnosis of a network from its moments: exploding, one-dimensional, collapsed, well-behaved, or undecided.
 
 `verdicts` has the thresholds and their reasons, `measures` the numbers that are compared with them.
 """
@@ -33,8 +33,8 @@ class Diagnosis:
         num_realizations: How many there are.
         left_out: How many of them are left out somewhere, because numbers are zero, infinite or missing.
         num_depths: At how many depths, or layers, it was measured.
-        unit: What one step of depth is.
-        missing: What more is needed to tell, in words.
+        unit: What one step of depth is: a layer, a residual unit, or a measured layer.
+        missing: What more is needed to decide, in words.
     """
 
     verdicts: tuple[str, ...]
@@ -106,7 +106,7 @@ def _number_behind(verdict: str, diagnosis: Diagnosis) -> str:
 
 
 def diagnose(moments: Mapping[str, Any]) -> Diagnosis:
-    """Tell from its moments whether a network is pathological.
+    """Return from its moments whether a network is pathological.
 
     - *Exploding sensitivity*: chi grows exponentially, and faster than depth to the power 2.
     - *One-dimensional signal*: the effective rank of the signal ends below 1.5.
@@ -127,7 +127,7 @@ def diagnose(moments: Mapping[str, Any]) -> Diagnosis:
             few channels cannot have a large one.
 
     Returns:
-        `Diagnosis`; printed, it says its verdicts and their numbers.
+        `Diagnosis`; printing it shows the verdicts and the numbers behind them.
 
     Raises:
         TypeError: If `moments` is not a mapping, or an array does not hold real numbers.

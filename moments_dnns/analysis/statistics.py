@@ -229,7 +229,7 @@ def estimate(samples: np.ndarray) -> Estimate:
 
 
 def slopes(logs: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Return the slope of the least squares line through every row.
+    """Return the slopes of least squares lines, one for each realization.
 
     Args:
         logs: Array of shape (num_realizations, num_depths).

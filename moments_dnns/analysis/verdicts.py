@@ -65,7 +65,7 @@ def verdicts(measures: Measures) -> tuple[str, ...]:
 
 
 def missing(measured: MeasuredMoments, measures: Measures, num_finite: int) -> Iterator[str]:
-    """Yield what more is needed to tell, in words.
+    """Yield what more is needed to decide, in words.
 
     Args:
         measured: What was measured.

@@ -5,7 +5,6 @@ What they draw is in `figures`, `architectures` and `summary`; how it is drawn i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +21,7 @@ from .docstrings import with_shared_docstring
 from .figures import FIGURES
 from .panels import draw
 from .specs import Drawing, ShownExperiment
-from .style import DASHES, PaperFigure, Path, check, save, styled
+from .style import DASHES, Path, check, save, styled
 from .summary import parameters, summary_drawing
 from .theory_overlay import overlay_of
 
@@ -150,7 +149,7 @@ def plot_summary(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool
     drawing = summary_drawing(moments)
     data = read_logarithms("summary", moments, drawing)
     with styled(use_tex):
-        figure = _figure(drawing, [ShownExperiment(None, data)], use_tex)
+        figure = draw(drawing, [ShownExperiment(None, data)], use_tex=use_tex)
         figure.suptitle(parameters(moments), fontsize=11)
         figure.supxlabel(diagnose(moments).line, fontsize=11)
     save(figure, path)
@@ -244,15 +243,6 @@ def plot_figure(
         data = read_logarithms(name, each, drawing)
         experiments.append(ShownExperiment(label, data, overlay_of(name, drawing, each) if theory else None))
     with styled(use_tex):
-        figure = _figure(drawing, experiments, use_tex)
+        figure = draw(drawing, experiments, use_tex=use_tex)
     save(figure, path)
-    return figure
-
-
-def _figure(drawing: Drawing, experiments: list[ShownExperiment], use_tex: bool) -> PaperFigure:
-    rows = math.ceil(len(drawing.panels) / 2)
-    legends = (experiments[0].label is not None) + (experiments[0].overlay is not None)
-    figure = PaperFigure(figsize=(6.8, 2.5 * rows + 0.4 * legends), layout="constrained")
-    figure.use_tex = use_tex
-    draw(figure, drawing, experiments)
     return figure

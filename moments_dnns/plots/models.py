@@ -64,9 +64,9 @@ def plot_layers(moments: Moments | Mapping[str, Moments], *, path: Path = None, 
         for label, each in labelled.items()
     ]
     with styled(use_tex):
-        figure = PaperFigure(figsize=(6.8, 1.75 * len(MODEL_LAYERS.panels) + 0.8), layout="constrained")
-        figure.use_tex = use_tex
-        every = figure.subplots(len(MODEL_LAYERS.panels), 1, sharex=True)
+        rows = len(MODEL_LAYERS.panels)
+        figure = PaperFigure(figsize=(6.8, 1.75 * rows + 0.8), layout="constrained", use_tex=use_tex)
+        every = figure.subplots(rows, 1, sharex=True)
         draw_panels(figure, every, MODEL_LAYERS, shown)
         for axes in every:
             axes.label_outer()

@@ -15,19 +15,22 @@ from matplotlib.lines import Line2D
 from .curves import VIEWS, draw_curve, drawn_curves, set_axes
 from .histograms import draw_histograms
 from .specs import Drawing, Panel, ShownExperiment
-from .style import DASHES, looks
+from .style import DASHES, PaperFigure, looks
 from .theory_lines import draw_power_law, draw_theory, theory_handles
 
 LARGEST_LINEAR = math.log(1e4)  # beyond this, an axis is logarithmic whatever its panel says
 
 
-def draw(figure: Figure, drawing: Drawing, experiments: Sequence[ShownExperiment]) -> None:
-    """Draw a figure: its panels, two side by side, and its legends."""
+def draw(drawing: Drawing, experiments: Sequence[ShownExperiment], *, use_tex: bool) -> PaperFigure:
+    """Return a figure with all panels of a drawing, two side by side, and its legends."""
     rows = math.ceil(len(drawing.panels) / 2)
+    legends = (experiments[0].label is not None) + (experiments[0].overlay is not None)
+    figure = PaperFigure(figsize=(6.8, 2.5 * rows + 0.4 * legends), layout="constrained", use_tex=use_tex)
     every = figure.subplots(rows, 2, squeeze=False).flat
     draw_panels(figure, every, drawing, experiments)
     for axes in every[len(drawing.panels) :]:
         axes.set_axis_off()
+    return figure
 
 
 def draw_panels(

@@ -40,7 +40,7 @@ DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 1.5, 1, 1.5)
 
 
 def looks(count: int) -> list[dict[str, Any]]:
-    """Return colours and markers for so many curves, apart in grey too; from four on they show an order.
+    """Return colours and markers for a number of curves: they differ in grey too, and from four on show an order.
 
     Example:
 
@@ -54,13 +54,20 @@ def looks(count: int) -> list[dict[str, Any]]:
 
 
 class PaperFigure(Figure):
-    """A Matplotlib figure that is always saved in our style, and that notebooks show without pyplot."""
+    """A Matplotlib figure that is always saved in our style, and that notebooks show without pyplot.
 
-    use_tex = False
+    Args:
+        use_tex: Whether LaTeX sets the text.
+        **options: What `matplotlib.figure.Figure` takes.
+    """
+
+    def __init__(self, *, use_tex: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self._use_tex = use_tex
 
     def savefig(self, *args: Any, **kwargs: Any) -> None:
         """Save as `matplotlib.figure.Figure.savefig` does, at 300 dpi and with TrueType fonts."""
-        with style.context([STYLE, {"text.usetex": self.use_tex}]):
+        with style.context([STYLE, {"text.usetex": self._use_tex}]):
             super().savefig(*args, **kwargs)
 
     def _repr_png_(self) -> bytes:
@@ -75,7 +82,7 @@ def styled(use_tex: bool) -> AbstractContextManager[None]:
 
 
 def check(path: Path, use_tex: bool) -> None:
-    """Refuse what a figure cannot be saved as.
+    """Refuse a path that no figure can be saved under, and LaTeX where it is not installed.
 
     Raises:
         TypeError: If `use_tex` is neither True nor False.
