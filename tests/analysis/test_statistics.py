@@ -52,6 +52,16 @@ def test_mean_of_far_apart_realizations():
     assert log_quantile(np.array([[0.0], [HUGE]]), 1.0) == HUGE
 
 
+@given(logarithms, st.data())
+def test_counted_realizations_are_those_that_are_repeated(logs, data):
+    counts = data.draw(arrays(np.int64, (3, len(logs)), elements=st.integers(0, 4)))
+    counts[counts.sum(axis=1) == 0, 0] = 1
+    logs[data.draw(arrays(np.bool_, logs.shape))] = np.nan
+    for row, means in zip(counts, log_mean(logs, counts), strict=True):
+        repeated = np.repeat(logs, row, axis=0)
+        np.testing.assert_allclose(means, log_mean(repeated), rtol=1e-12, atol=1e-12)
+
+
 def test_bins_of_a_normal_sample_are_those_of_freedman_and_diaconis():
     samples = np.random.default_rng(0).normal(size=(10_000, 1))
     width = 2 * np.subtract(*np.percentile(samples, (75, 25))) / 10_000 ** (1 / 3)
