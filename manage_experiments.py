@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from moments_dnns._cli import Parser, run
-from moments_dnns.plots.derived import OF_ARCHITECTURE
+from moments_dnns.plots.architectures import OF_ARCHITECTURE
 from moments_dnns.plots.figures import FIGURES
 from moments_dnns.plots.pruning import prune_experiment
 from moments_dnns.results.experiments import (

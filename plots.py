@@ -15,7 +15,7 @@ from typing import Any
 
 from moments_dnns._cli import Parser, run
 from moments_dnns._validation import refusal
-from moments_dnns.plots.derived import OF_ARCHITECTURE
+from moments_dnns.plots.architectures import OF_ARCHITECTURE
 from moments_dnns.plots.experiments import (
     plot_architecture,
     plot_bn_ff,

@@ -17,8 +17,7 @@ from matplotlib.figure import Figure
 
 from moments_dnns import ARCHITECTURES, Experiment
 from moments_dnns._cli import Parser
-from moments_dnns.plots.panels import LOOKS
-from moments_dnns.plots.style import PaperFigure, styled
+from moments_dnns.plots.style import LOOKS, PaperFigure, styled
 
 from .common import Measurement, installed_backends, isolated, line, machine, measure, number, table, write
 

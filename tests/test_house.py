@@ -32,7 +32,10 @@ GROUND = FLOORS[0]
 # Rooms by name, modules of a room as `room.module`.
 AT_THE_TOP = {
     "keras": {"_keras_internals", "layers", "simulation.blocks", "simulation.network", "characterization"},
-    "matplotlib": {"plots.panels", "plots.ticks", "plots.style", "plots.experiments", "plots.models"},
+    "matplotlib": {
+        f"plots.{module}"
+        for module in ("curves", "experiments", "histograms", "models", "panels", "style", "theory_lines", "ticks")
+    },
 }
 IN_A_FUNCTION = {
     "keras": {"_backend", "data", "descriptions.keras_objects", "simulation.run"},

@@ -7,7 +7,7 @@ from moments_dnns.descriptions.base import Description
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.results.experiments import keep_arrays, load_experiment
 
-from .derived import OF_ARCHITECTURE, drawing_of
+from .architectures import OF_ARCHITECTURE, drawing_of
 from .figures import FIGURES
 
 
