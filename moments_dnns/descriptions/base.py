@@ -10,23 +10,8 @@ from typing import Any, ClassVar, Self
 import attrs
 import numpy as np
 
-from moments_dnns._validation import Check, refusal
+from moments_dnns._validation import refusal
 from moments_dnns.moments import derive
-
-
-def parameter(check: Check, default: Any = attrs.NOTHING, **metadata: Any) -> Any:
-    """Return a field of a description, whose values go through a check.
-
-    Args:
-        check: One of `validation`; it may convert the value.
-        default: The value where none is given.
-        metadata: What else is known of the parameter.
-    """
-
-    def convert(value: Any, field: attrs.Attribute[Any]) -> Any:
-        return check(field.name, value)
-
-    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True), metadata=metadata)
 
 
 class Description:
