@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from moments_dnns import (
-    _cli,
-    commands,
-    delete_experiment,
-    list_experiments,
-    load_experiment,
-    merge_experiments,
-    prune_experiment,
-    save_experiment,
-)
+import moments_dnns
+from moments_dnns import _cli, commands
+
+if TYPE_CHECKING:
+    from moments_dnns import (
+        delete_experiment,
+        list_experiments,
+        load_experiment,
+        merge_experiments,
+        prune_experiment,
+        save_experiment,
+    )
 
 __all__ = [
     "delete_experiment",
@@ -31,6 +34,11 @@ __all__ = [
     "prune_experiment",
     "save_experiment",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return a function of the door, imported only now: the command line answers `--help` without it."""
+    return getattr(moments_dnns, name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from moments_dnns import (
-    _cli,
-    commands,
-    plot_architecture,
-    plot_bn_ff,
-    plot_bn_res,
-    plot_layers,
-    plot_summary,
-    plot_vanilla,
-    plot_vanilla_histo,
-)
+import moments_dnns
+from moments_dnns import _cli, commands
+
+if TYPE_CHECKING:
+    from moments_dnns import (
+        plot_architecture,
+        plot_bn_ff,
+        plot_bn_res,
+        plot_layers,
+        plot_summary,
+        plot_vanilla,
+        plot_vanilla_histo,
+    )
 
 __all__ = [
     "main",
@@ -32,6 +35,11 @@ __all__ = [
     "plot_vanilla",
     "plot_vanilla_histo",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return a function of the door, imported only now: the command line answers `--help` without it."""
+    return getattr(moments_dnns, name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,10 +8,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from moments_dnns import _cli, commands, run_experiment
+import moments_dnns
+from moments_dnns import _cli, commands
+
+if TYPE_CHECKING:
+    from moments_dnns import run_experiment
 
 __all__ = ["main", "run_experiment"]
+
+
+def __getattr__(name: str) -> Any:
+    """Return a function of the door, imported only now: the command line answers `--help` without it."""
+    return getattr(moments_dnns, name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,10 +1,13 @@
-"""The command line `moments-dnns`: a function for each command, whose signature and docstring say what it takes."""
+"""The command line `moments-dnns`: a function for each command, whose signature and docstring say what it takes.
+
+What a command works with is imported when it is called, so that `--help` answers at once.
+"""
 
 from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -20,11 +23,6 @@ from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.descriptions.parameters import first_sentence, parameters_of
 from moments_dnns.plots.derived import OF_ARCHITECTURE
 from moments_dnns.plots.figures import FIGURES
-from moments_dnns.results.experiments import delete_experiment, list_experiments, load_experiment, merge_experiments
-from moments_dnns.results.files import CorruptExperimentError
-from moments_dnns.results.folders import experiment_folder
-from moments_dnns.results.record import num_rows
-from moments_dnns.results.transactions import num_bytes, read_record
 from moments_dnns.simulation.options import RunOptions
 
 LAYERS = "layers"
@@ -69,7 +67,7 @@ def _takes(*described: type) -> Callable[[Callable[..., None]], Callable[..., No
             annotation=Annotated[Switch if field.default is False else WRITTEN[str(field.type)], shown],
         )
 
-    fields = [field for field in parameters_of(*described).values() if field.type in WRITTEN]
+    fields = [field for field in parameters_of(*described).values() if str(field.type) in WRITTEN]
     names = dict.fromkeys(field.metadata["group"] for field in fields)
     groups = {name: Group(name.capitalize(), sort_key=position) for position, name in enumerate(names)}
 
@@ -115,6 +113,7 @@ def plot(
     """
     from moments_dnns.plots.experiments import plot_architecture, plot_figure, plot_summary
     from moments_dnns.plots.models import plot_layers
+    from moments_dnns.results.experiments import load_experiment
 
     if theory and type_plot in (LAYERS, SUMMARY):
         raise ValueError(
@@ -129,12 +128,15 @@ def plot(
     path = path or Path("figures", f"{'_'.join(names)}_{type_plot}.png")
     experiments = {name: load_experiment(name) for name in names}
     moments = experiments if len(names) > 1 else experiments[names[0]]
-    draw(moments, path=path, use_tex=use_tex, **({"theory": True} if theory else {}))
+    options: dict[str, Any] = {"theory": True} if theory else {}
+    draw(moments, path=path, use_tex=use_tex, **options)
     print(path)
 
 
 def show() -> None:
     """List the experiments that are saved; a damaged one is listed with what is wrong."""
+    from moments_dnns.results.experiments import list_experiments
+
     names = list_experiments()
     if names:
         _print_table([HEADER, *map(_listed, names)])
@@ -161,6 +163,8 @@ def merge(names: list[str], /, *, name_merged: str) -> None:
         names: The experiments: their folders below npy/, at least two.
         name_merged: The new experiment.
     """
+    from moments_dnns.results.experiments import merge_experiments
+
     print(merge_experiments(names, name_merged))
 
 
@@ -170,6 +174,8 @@ def delete(name: str, /) -> None:
     Args:
         name: The experiment: its folder below npy/.
     """
+    from moments_dnns.results.experiments import delete_experiment
+
     print(f"freed {_size(delete_experiment(name))}")
 
 
@@ -181,6 +187,7 @@ def verdicts(name: str, /, *, as_json: Annotated[Switch, Parameter(name="--json"
         as_json: Print verdicts and numbers as JSON.
     """
     from moments_dnns.analysis.diagnosis import diagnose
+    from moments_dnns.results.experiments import load_experiment
 
     diagnosis = diagnose(load_experiment(name))
     print(json.dumps(diagnosis.to_dict(), indent=2, ensure_ascii=False) if as_json else diagnosis)
@@ -207,6 +214,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _saved(name: str | None) -> str:
     """Return what an interrupted run has left, and how it goes on."""
+    from moments_dnns.results.folders import experiment_folder
+    from moments_dnns.results.record import num_rows
+    from moments_dnns.results.transactions import read_record
+
     if name is None:
         return "interrupted: nothing is saved, because the experiment has no --name_experiment"
     folder = experiment_folder(name)
@@ -219,6 +230,11 @@ def _saved(name: str | None) -> str:
 
 
 def _listed(name: str) -> tuple[str, ...]:
+    from moments_dnns.results.files import CorruptExperimentError
+    from moments_dnns.results.folders import experiment_folder
+    from moments_dnns.results.record import num_rows
+    from moments_dnns.results.transactions import num_bytes, read_record
+
     folder = experiment_folder(name)
     try:
         record = read_record(folder)

@@ -121,8 +121,8 @@ class Experiment(Description):
         "relu",
         group="network",
         meaning="Name of a Keras activation, or in Python an activation layer of `keras.layers` or a function of one "
-        "tensor on `keras.ops`. Workers can only import functions that are written in a module. `Experiment` holds a layer or a "
-        "function as text.",
+        "tensor on `keras.ops`. Workers can only import functions that are written in a module. `Experiment` holds "
+        "a layer or a function as text.",
     )
     gain: float = parameter(
         non_negative,
