@@ -89,7 +89,7 @@ def largest_z(experiment: Experiment, one: dict[str, np.ndarray], other: dict[st
     return float(np.max(z)), int(np.size(z))
 
 
-def gpu(
+def measure_figures(
     *,
     figures: str = ",".join(FIGURES),
     repeats: _cli.Whole = 8,
@@ -149,7 +149,7 @@ def gpu(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line and return the exit code."""
-    return _cli.call(_cli.application("gpu", gpu), argv)
+    return _cli.call(_cli.application("gpu", measure_figures), argv)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def save(num_realizations: int = 1_000) -> None:
     )
 
 
-def startup(*, repeats: _cli.Whole = 5, write_results: WriteSwitch = False) -> None:
+def measure_beginnings(*, repeats: _cli.Whole = 5, write_results: WriteSwitch = False) -> None:
     """Measure how long it takes to import, load, plot and ask for help, each in a process of its own.
 
     Args:
@@ -68,7 +68,7 @@ def startup(*, repeats: _cli.Whole = 5, write_results: WriteSwitch = False) -> N
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line and return the exit code."""
-    return _cli.call(_cli.application("startup", startup), argv)
+    return _cli.call(_cli.application("startup", measure_beginnings), argv)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter, Token
 
-import moments_dnns
-
 FAILED = 2
 
 
@@ -133,4 +131,4 @@ def _underscored(name: str) -> str:
 
 
 def _version() -> str:
-    return f"moments_dnns {moments_dnns.__version__}"
+    return f"{__package__} {sys.modules[__package__].__version__}"
