@@ -20,7 +20,7 @@ def _name(name: str, value: Any) -> str | None:
 
 def _executor(name: str, value: Any) -> Executor | None:
     if value is not None and not isinstance(value, Executor):
-        raise TypeError(refusal(f"{name} must be a concurrent.futures.Executor.", **{name: value}))
+        raise ValueError(refusal(f"{name} must be a concurrent.futures.Executor.", **{name: value}))
     return value
 
 

@@ -67,7 +67,7 @@ def test_signature_is_that_of_the_experiment_and_of_the_run_options():
         ({"workers": 0}, ValueError),
         ({"chunk_size": 2.0}, TypeError),
         ({"tolerance": -1.0}, ValueError),
-        ({"executor": "dask"}, TypeError),
+        ({"executor": "dask"}, ValueError),
         ({"name_experiment": "../x"}, ValueError),
         ({"name_experiment": 3}, TypeError),
     ],
