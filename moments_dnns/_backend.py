@@ -1,4 +1,4 @@
-"""Keras' backend: which one runs, on what devices, with XLA or not, with TF32 or not. Keras starts when it is asked."""
+"""Keras' backend: which one, its devices, its precision. Importing this starts none."""
 
 from __future__ import annotations
 

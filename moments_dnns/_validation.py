@@ -1,4 +1,4 @@
-"""Checks of single values: each refuses bad input with what was expected and `Received: name=value`."""
+"""Checks of single values, and the form of errors and warnings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The moments: one row each, and what can be derived from them. No Keras here: see `measurement` for the layer."""
+"""The table of moments, what follows from them, and the names of arrays. No Keras here."""
 
 from __future__ import annotations
 

@@ -117,6 +117,25 @@ def functions(tree):
     return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
+def picture():
+    """Return the floors as docs/design.md shows them, the top one first: each room with its first line."""
+    lines = []
+    for floor, rooms in reversed(list(enumerate(FLOORS))):
+        ordered = reversed(rooms) if floor == 0 else rooms
+        for number, name in enumerate(ordered):
+            tree = FACES.get(name) or MODULES[name]
+            if name in FACES:
+                tree = parsed(PACKAGE / name / "__init__.py")
+            summary = ast.get_docstring(tree).partition("\n")[0]
+            lines.append(f"{floor if number == 0 else ' '}  {name:<17} {summary}")
+    return "\n".join(lines)
+
+
+def test_the_picture_of_the_floors_is_true():
+    page = (ROOT / "docs" / "design.md").read_text()
+    assert f"```text\n{picture()}\n```" in page, f"expected\n{picture()}"
+
+
 def test_every_room_has_a_floor():
     rooms = {path.stem for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob("*.py"))}
     beside = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}

@@ -1,4 +1,4 @@
-"""What moments say: statistics over realizations, power laws, verdicts, and the published numbers beside them."""
+"""What moments say: statistics, power laws, verdicts, and the published numbers."""
 
 import lazy_loader
 

@@ -1,1 +1,1 @@
-"""Descriptions: frozen, checked values that decide the numbers of a result. No Keras here."""
+"""Frozen, checked values that decide the numbers of a result. No Keras here."""

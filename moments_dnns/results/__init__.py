@@ -1,1 +1,1 @@
-"""Results: moments with what they are, and the folders that keep them."""
+"""Moments with what they are, and the folders that keep them."""

@@ -1,4 +1,4 @@
-"""What is known exactly: networks of infinite width, closed forms, and the law of narrow ones."""
+"""What is known exactly: infinite width, closed forms, the law of narrow networks."""
 
 import lazy_loader
 
