@@ -26,10 +26,10 @@ PLACE = re.compile(r"Graph execution error|Detected at node|\s*File ")
 
 # What to do about errors that come from elsewhere, by a pattern of their type and message.
 ADVICE = {
-    r"Import\w*Error|ModuleNotFoundError|Unable to import backend": (
+    r"No module named '(jax|jaxlib|tensorflow|torch)'|Unable to import backend": (
         "KERAS_BACKEND must name a backend that is installed: tensorflow, jax or torch"
     ),
-    r"MemoryError|ResourceExhausted|RESOURCE_EXHAUSTED|out of memory": (
+    r"MemoryError|ResourceExhausted|RESOURCE_EXHAUSTED|[Oo]ut of memory": (
         "the network needs more memory than there is: take fewer channels or a smaller batch"
     ),
 }
@@ -83,7 +83,7 @@ def application(name: str, commands: Callable[..., Any] | Mapping[str, Callable[
     return app
 
 
-def call(app: App, argv: Sequence[str] | None = None) -> int:
+def call(app: App, argv: Sequence[str] | None = None, interrupted: str = "interrupted") -> int:
     """Do what the arguments ask for and return the exit code.
 
     An error of any kind is one line on stderr and gives 2, or its traceback in Python's development mode (`-X dev`);
@@ -92,13 +92,18 @@ def call(app: App, argv: Sequence[str] | None = None) -> int:
     Args:
         app: The command line.
         argv: The arguments; those of this process if it is None.
+        interrupted: What Ctrl-C says, where the command itself says nothing.
     """
     # TensorFlow greets at length otherwise. This process is ours; an import of the package leaves the variable alone.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    words = sys.argv[1:] if argv is None else [*argv]
     try:
-        app(sys.argv[1:] if argv is None else [*argv])
+        if not words and app.default_command is None:
+            commands = ", ".join(name for name in app if not name.startswith("-"))
+            raise ValueError(f"expected a command: {commands}; --help explains them.")
+        app(words)
     except KeyboardInterrupt as interrupt:
-        print(f"{app.name[0]}: {interrupt or 'interrupted'}", file=sys.stderr)
+        print(f"{app.name[0]}: {str(interrupt) or interrupted}", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:  # also those of backends, which share no class
         if sys.flags.dev_mode:
@@ -122,8 +127,9 @@ def one_line(error: Exception) -> str:
     message = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     lines = [line.strip() for line in message.splitlines() if line.strip() and not PLACE.match(line)]
     name = type(error).__name__
+    named = [] if lines and isinstance(error, PLAIN) else [name]
     advice = [words for pattern, words in ADVICE.items() if re.search(pattern, f"{name}: {message}")]
-    return ": ".join([*[name] * (not isinstance(error, PLAIN) or not lines), *lines[:1], *advice])
+    return ": ".join([*named, *lines[:1], *advice])
 
 
 def _underscored(name: str) -> str:

@@ -108,7 +108,8 @@ def demo(*, folder: Path = Path("figures"), verbose: bool = True) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo and return the exit code."""
-    return _cli.call(_cli.application("demo.py", demo), argv)
+    interrupted = "interrupted: what was finished is saved, and the same command goes on from there"
+    return _cli.call(_cli.application("demo.py", demo), argv, interrupted)
 
 
 if __name__ == "__main__":

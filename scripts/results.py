@@ -264,7 +264,8 @@ def comparison(name: str, folder: str) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Make the results and return the exit code."""
-    return _cli.call(_cli.application("results.py", results), argv)
+    interrupted = "interrupted: what was finished is saved, and the same command goes on from there"
+    return _cli.call(_cli.application("results.py", results), argv, interrupted)
 
 
 if __name__ == "__main__":

@@ -251,7 +251,7 @@ def test_delete(capsys):
 
 def through_doors(line):
     """Return the same line of `moments-dnns` as the doors take it."""
-    command, *words = line.split()
+    command, *words = line.split() or ["list"]
     doors = {"run": ("run_experiment.py", words), "plot": ("plots.py", words)}
     doors |= dict.fromkeys(("list", "prune", "merge", "delete"), ("manage_experiments.py", line.split()))
     return [doors[command]] if command in doors else []
@@ -280,6 +280,7 @@ def through_doors(line):
         (" ".join(RUN) + " --num_computations 2 --gain -1", "Received: gain=-1.0"),
         (" ".join(RUN) + " --num_computations 2 --name_experiment ../x", "Received: name='../x'"),
         # Words that are not understood, and what was meant.
+        ("", "expected a command: "),
         ("destroy seed0", 'Unknown command "destroy"'),
         ("delet seed0", 'Did you mean "delete"?'),
         ("delete", "requires an argument"),
