@@ -24,6 +24,8 @@ FLOORS = (
     ("analysis",),
     ("simulation", "characterization"),
     ("plots",),
+    ("commands",),
+    ("__main__",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 GROUND = FLOORS[0]

@@ -10,7 +10,7 @@ import attrs
 from moments_dnns._validation import boolean, non_negative, one_of, require, whole
 from moments_dnns.moments import place_name
 
-from .base import parameter
+from .parameters import parameter
 from .steps import MOST_STEPS, Step, as_steps, widths
 
 

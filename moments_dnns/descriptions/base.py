@@ -10,36 +10,8 @@ from typing import Any, ClassVar, Self, TypeVar
 import attrs
 import numpy as np
 
-from moments_dnns._validation import Check, refusal
+from moments_dnns._validation import refusal
 from moments_dnns.moments import derive
-
-
-def parameter(check: Check, help: str = "", default: Any = attrs.NOTHING) -> Any:
-    """Return a field of a description, whose values go through a check.
-
-    Args:
-        check: One of `_validation`; it may convert the value.
-        help: What the parameter is, in a few words, for command lines.
-        default: The value where none is given.
-
-    Example:
-
-    >>> from moments_dnns._validation import whole
-    >>> @attrs.frozen
-    ... class Layer:
-    ...     width: int = parameter(whole(1), "number of channels", default=8)
-    >>> Layer(np.int64(4)).width
-    4
-    """
-
-    def convert(value: Any, field: attrs.Attribute[Any]) -> Any:
-        return check(field.name, value)
-
-    return attrs.field(
-        default=default,
-        converter=attrs.Converter(convert, takes_field=True),
-        metadata={"help": help, "choices": getattr(check, "choices", None)},
-    )
 
 
 @attrs.frozen

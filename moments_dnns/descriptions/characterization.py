@@ -11,7 +11,8 @@ import numpy as np
 from moments_dnns._validation import boolean, refusal, text, whole
 from moments_dnns.moments import MOMENTS
 
-from .base import Description, parameter
+from .base import Description
+from .parameters import parameter
 
 
 def _names(name: str, value: Any) -> tuple[str, ...]:

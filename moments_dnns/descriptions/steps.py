@@ -9,7 +9,7 @@ import attrs
 
 from moments_dnns._validation import one_of, optional, positive, refusal, whole
 
-from .base import parameter
+from .parameters import parameter
 
 MOST_STEPS = 90  # names of places have two digits at most
 

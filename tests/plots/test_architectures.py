@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from moments_dnns.plots.architectures import drawing_of
 
 from moments_dnns import plot_architecture
 from moments_dnns.descriptions.architecture import ARCHITECTURES
+from moments_dnns.plots.architectures import drawing_of
 from tests.support.units import UNITS, make_unit
 
 

@@ -61,6 +61,15 @@ def test_names_tell_the_size():
     assert results.saved_name("fully_connected_4", "quick") == "fully_connected_4_quick"
 
 
+def test_ctrl_c_says_that_what_was_finished_is_saved(monkeypatch, capsys):
+    def interrupted(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(results, "run_experiment", interrupted)
+    assert results.main(["--dataset", "photo", "--names", "figure_4"]) == 130
+    assert capsys.readouterr().err.startswith("results.py: interrupted: what was finished is saved")
+
+
 @pytest.mark.backend
 def test_results_are_run_pruned_and_not_run_again(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(results, "DOCUMENT", tmp_path / "results.md")
