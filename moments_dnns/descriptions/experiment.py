@@ -53,9 +53,7 @@ class Experiment(Description):
         whole(1), group="network", meaning="Number of layers; of residual units for a residual architecture."
     )
     kernel_size: int = parameter(
-        whole(1),
-        group="network",
-        meaning="Side of the square kernels, in pixels; 1 makes the network fully connected.",
+        whole(1), group="network", meaning="Side of the square kernels, in pixels; 1 makes the network fully connected."
     )
     num_channels: int = parameter(whole(1), group="network", meaning="Width of every layer, in channels.")
     batch_size: int = parameter(
