@@ -63,8 +63,9 @@ def test_refused_calls():
     for weights in ({}, {"seed": SEED, "kernel": kernel}):
         with pytest.raises(ValueError, match=r"either a seed or a kernel\. Received: seed="):
             TokenMixing()(state, **weights)
+    # Called directly: on JAX, Keras would put numbers in the place of open sides.
     images = keras.Input((None, WIDTH, CHANNELS))
     with pytest.raises(ValueError, match=r"must be known\. Received: shape=\(None, 4, 5\)"):
-        TokenMixing()(state._replace(signal=images, noise=images), seed=SEED)
+        TokenMixing().call(state._replace(signal=images, noise=images), seed=SEED)
     with pytest.raises(ValueError, match="gain must be .* Received: gain=-1"):
         TokenMixing(gain=-1)
