@@ -28,6 +28,7 @@ from .results.experiments import merge_experiments as merge_experiments
 from .results.experiments import save_experiment as save_experiment
 from .results.files import CorruptExperimentError as CorruptExperimentError
 from .results.moments import Moments as Moments
+from .results.verification import verify_experiment as verify_experiment
 from .simulation.run import run_experiment as run_experiment
 
 __version__: str

@@ -18,6 +18,7 @@ from cyclopts import Group, Parameter
 
 from moments_dnns import _cli
 from moments_dnns._cli import Switch
+from moments_dnns._resources import size
 from moments_dnns._validation import refusal
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.descriptions.parameters import first_sentence, parameters_of
@@ -153,7 +154,7 @@ def prune(type_plot: Annotated[str, _figure()], name: str, /) -> None:
     """
     from moments_dnns.plots.pruning import prune_experiment
 
-    print(f"freed {_size(prune_experiment(type_plot, name))}")
+    print(f"freed {size(prune_experiment(type_plot, name))}")
 
 
 def merge(names: list[str], /, *, name_merged: str) -> None:
@@ -176,7 +177,23 @@ def delete(name: str, /) -> None:
     """
     from moments_dnns.results.experiments import delete_experiment
 
-    print(f"freed {_size(delete_experiment(name))}")
+    print(f"freed {size(delete_experiment(name))}")
+
+
+def verify(name: str, /) -> None:
+    """Check every file of an experiment against what was written.
+
+    Args:
+        name: The experiment: its folder below npy/.
+    """
+    from moments_dnns.results.files import CorruptExperimentError
+    from moments_dnns.results.verification import UNVERIFIED, VERIFIED, verify_experiment
+
+    checked = verify_experiment(name)
+    damaged = {file: state for file, state in checked.items() if state not in (VERIFIED, UNVERIFIED)}
+    _print_table(list((damaged or checked).items()))
+    if damaged:
+        raise CorruptExperimentError(f"{name}: {len(damaged)} of {len(checked)} files are damaged")
 
 
 def verdicts(name: str, /, *, as_json: Annotated[Switch, Parameter(name="--json")] = False) -> None:
@@ -199,6 +216,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "plot": plot,
     "diagnose": verdicts,
     "list": show,
+    "verify": verify,
     "prune": prune,
     "merge": merge,
     "delete": delete,
@@ -245,7 +263,7 @@ def _listed(name: str) -> tuple[str, ...]:
         *record.experiment.headline,
         f"{num_rows(record.sources)} of {record.experiment.num_realizations}",
         str(record.provenance.get("pruned_for", "-")),
-        _size(num_bytes(folder)),
+        size(num_bytes(folder)),
     )
 
 
@@ -253,10 +271,3 @@ def _print_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _size(num_bytes: int) -> str:
-    """Return a number of bytes as people write it."""
-    units = ("B", "kB", "MB", "GB", "TB")
-    power = min(max(len(str(num_bytes)) - 1, 0) // 3, len(units) - 1)
-    return f"{num_bytes / 1000**power:.4g} {units[power]}"

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "moments_dnns"
 # The floors, from the ground up. A room (a folder, or a module beside them) imports from lower floors only, so that
 # rooms of one floor are strangers to each other; those of the ground floor stand side by side in the order given.
 FLOORS = (
-    ("_validation", "_cli", "_seeds", "_backend", "_keras_internals", "moments", "data"),
+    ("_validation", "_resources", "_cli", "_seeds", "_backend", "_keras_internals", "moments", "data"),
     ("descriptions",),
     ("layers", "results"),
     ("theory",),

@@ -1,32 +1,37 @@
-"""Folders of experiments that are being run: arrays that have a row for every realization from the beginning.
+"""Folders of experiments that are being run: arrays that have a row for every realization, and grow as they fill.
 
-Row k is for realization k, and NaN until it is there. So a commit writes rows in place, memory does not grow with the
-number of realizations, and a disk that is too small is noticed before anything is computed.
+Row k is for realization k, and NaN until it is there. So a commit writes rows in place, and memory does not grow with
+the number of realizations. Files grow by doubling, so that each is copied a few times only.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
-import numpy as np
 
+from moments_dnns._resources import check_disk, check_memory
 from moments_dnns._validation import refusal
 from moments_dnns.descriptions.base import Description
 
-from .files import read_array, sync_folder, write_array, write_padded
+from .checksums import EMPTY
+from .files import lengthen, num_rows_of, sync_folder, write_array, write_empty
 from .provenance import combine
 from .record import Record, in_words
-from .transactions import read_experiment
+
+SMALLEST = 1 << 16  # bytes of numbers with which the file of an array begins, if it will be as long
+
+FEWER = "expected fewer realizations or computations"
+MORE_DISK = f"{FEWER}, or a larger disk for npy/, which MOMENTS_DNNS_NPY can name"
 
 
 def new_record(experiment: Description, provenance: Mapping[str, Any]) -> Record:
     """Return the record of an experiment of which nothing is committed yet."""
     arrays = (*experiment.array_names, *experiment.described)
-    return Record(experiment, arrays, sources=(), in_place=True, provenance=dict(provenance))
+    record = Record(experiment, arrays, sources=(), in_place=True, provenance=dict(provenance))
+    return attrs.evolve(record, checksums=dict.fromkeys(experiment.array_names, EMPTY))
 
 
 def continued(present: Record, asked: Record, name: str) -> Record:
@@ -65,27 +70,52 @@ def allocate(folder: Path, record: Record) -> None:
     Raises:
         OSError: If the disk is too small.
     """
-    nothing = np.empty((0, record.experiment.num_computations))
+    num_columns = record.experiment.num_computations
+    num_rows = min(record.experiment.num_realizations, max(1, SMALLEST // (8 * num_columns)))
     for name in record.experiment.array_names:
-        write_padded(record.staged(folder, name), record.experiment.num_realizations, nothing)
+        write_empty(record.staged(folder, name), num_rows, num_columns)
     for name, array in record.experiment.described.items():
         write_array(record.staged(folder, name), array)
     sync_folder(folder)
 
 
-def extend(folder: Path, record: Record) -> None:
-    """Make the arrays of an experiment longer, where a record has more realizations.
+def grow(folder: Path, record: Record, num_rows: int) -> None:
+    """Give the arrays of an experiment at least so many rows: twice as many as there are, where these do not suffice.
 
     Raises:
-        CorruptExperimentError: If the experiment is damaged.
+        CorruptExperimentError: If a file is damaged.
         OSError: If the disk is too small.
     """
-    read_experiment(folder)  # refuses what is damaged
-    # The record on the disk holds for the longer arrays too, so that each can be replaced by itself.
-    for name in record.experiment.array_names:
-        path, longer = folder / f"{name}.npy", folder / f"{name}.npy.longer"
-        rows = read_array(path, "<f8", (None, record.experiment.num_computations))
-        if len(rows) < record.experiment.num_realizations:
-            write_padded(longer, record.experiment.num_realizations, rows)
-            os.replace(longer, path)
-    sync_folder(folder)
+    num_columns, most = record.experiment.num_computations, record.experiment.num_realizations
+    lengths = {record.path(folder, name): 0 for name in record.experiment.array_names}
+    lengths = {path: num_rows_of(path, num_columns) for path in lengths}
+    longer = {path: max(num_rows, min(2 * rows, most)) for path, rows in lengths.items() if rows < num_rows}
+    if longer:
+        # The old files stay until the new ones are complete, one after the other.
+        largest = 8 * num_columns * max(longer.values())
+        added = 8 * num_columns * sum(rows - lengths[path] for path, rows in longer.items())
+        check_disk(folder, added + largest, largest, f"{num_rows} realizations or more", MORE_DISK)
+        for path, rows in longer.items():
+            lengthen(path, folder / f"{path.name.partition('.npy')[0]}.npy.longer", rows)
+        sync_folder(folder)
+
+
+def check_room(experiment: Description, folder: Path | None, committed: int = 0) -> None:
+    """Refuse an experiment whose arrays do not fit on the disk, or as the result of a run in memory.
+
+    Args:
+        experiment: What is asked for.
+        folder: Where it is saved; None if it is kept in memory only.
+        committed: How many realizations are on the disk already.
+
+    Raises:
+        MemoryError: If there is not enough memory.
+        OSError: If the disk is too small.
+    """
+    row = 8 * experiment.num_computations
+    what = f"the {len(experiment.array_names)} arrays of {experiment.num_realizations} realizations"
+    check_memory(row * len(experiment.array_names) * experiment.num_realizations, what, FEWER)
+    if folder is not None:
+        missing = max(experiment.num_realizations - committed, 0)
+        total = row * len(experiment.array_names) * missing
+        check_disk(folder, total, row * experiment.num_realizations, what, MORE_DISK)

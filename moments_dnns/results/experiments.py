@@ -54,7 +54,7 @@ def load_experiment(name: str) -> Moments:
     try:
         record, arrays = read_experiment(experiment_folder(name))
     except FileNotFoundError as error:
-        raise _unknown(name) from error
+        raise unknown(name) from error
     return Moments(arrays, record.experiment, record.sources, record.provenance)
 
 
@@ -191,7 +191,7 @@ def keep_arrays(name: str, arrays: Iterable[str], pruned_for: str | None = None)
     if isinstance(arrays, str) or not all(isinstance(array, str) for array in names):
         raise TypeError(refusal("arrays must be names of arrays.", arrays=arrays))
     if not (experiment_folder(name) / RECORD_FILE).exists():
-        raise _unknown(name)
+        raise unknown(name)
     kept = list(dict.fromkeys([*map(stored_name, names), "depth"]))
     with writing(name) as folder:
         moments = load_experiment(name)
@@ -235,7 +235,7 @@ def delete_experiment(name: str) -> int:
     """
     folder = experiment_folder(name)
     if not folder.exists():
-        raise _unknown(name)
+        raise unknown(name)
     with locked(name):
         if foreign := [path.name for path in folder.iterdir() if not is_own(path)]:
             raise FileExistsError(
@@ -246,7 +246,8 @@ def delete_experiment(name: str) -> int:
     return freed
 
 
-def _unknown(name: str) -> FileNotFoundError:
+def unknown(name: str) -> FileNotFoundError:
+    """Return the error of a name that no experiment has."""
     return FileNotFoundError(
         refusal(
             f"expected the name of an experiment in {npy_folder()}, which has: "

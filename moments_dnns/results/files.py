@@ -5,13 +5,17 @@ They know bytes, names and shapes, and nothing of experiments: what files mean t
 
 from __future__ import annotations
 
+import math
 import os
+import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+
+from moments_dnns._resources import check_memory
 
 BLOCK = 1 << 20  # bytes written at a time, so that memory does not grow with the number of realizations
 
@@ -70,19 +74,37 @@ def write_array(path: Path, array: np.ndarray) -> None:
         sync(file)
 
 
-def write_padded(path: Path, num_rows: int, head: np.ndarray) -> None:
-    """Write a new `.npy` file durably that begins with the rows of `head` and goes on with rows of NaN.
-
-    The NaNs are written, not left as a hole: a disk that is too small is noticed now, not in the middle of a run.
-    """
-    num_columns = head.shape[1]
-    block = np.full((max(1, BLOCK // (8 * num_columns)), num_columns), np.nan, "<f8")
+def write_empty(path: Path, num_rows: int, num_columns: int) -> None:
+    """Write a new float64 `.npy` file durably, whose rows are NaN."""
     with open(path, "xb") as file:
-        _write_header(file, block.dtype, (num_rows, num_columns))
-        file.write(np.ascontiguousarray(head, "<f8").data)
-        for start in range(len(head), num_rows, len(block)):
-            file.write(block[: num_rows - start].data)
+        _write_header(file, np.dtype("<f8"), (num_rows, num_columns))
+        _write_nans(file, num_rows, num_columns)
         sync(file)
+
+
+def lengthen(path: Path, temporary: Path, num_rows: int) -> None:
+    """Give a float64 `.npy` file more rows, which are NaN: at any instant it is the shorter or the longer one.
+
+    Args:
+        path: The file.
+        temporary: Where the longer file is written, before it is renamed over the other.
+        num_rows: How many rows it will have.
+    """
+    check_plain(path)
+    with open(path, "rb") as source, open(temporary, "wb") as file:
+        before, num_columns = _read_header(source, "<f8", (None, None))
+        _write_header(file, np.dtype("<f8"), (num_rows, num_columns))
+        shutil.copyfileobj(source, file, BLOCK)
+        _write_nans(file, num_rows - before, num_columns)
+        sync(file)
+    os.replace(temporary, path)
+
+
+def num_rows_of(path: Path, num_columns: int) -> int:
+    """Return how many rows a float64 `.npy` file has."""
+    check_plain(path)
+    with open(path, "rb") as file:
+        return _read_header(file, "<f8", (None, num_columns))[0]
 
 
 def write_rows(path: Path, rows: Iterable[int], values: np.ndarray) -> None:
@@ -111,6 +133,7 @@ def read_array(
     Raises:
         CorruptExperimentError: If the file is not a plain file, is truncated, or holds something else.
         FileNotFoundError: If there is no such file.
+        MemoryError: If there is not enough memory for it.
         OSError: If the disk fails.
     """
     try:
@@ -118,20 +141,38 @@ def read_array(
         with open(path, "rb") as file:
             actual = _read_header(file, dtype, shape)
             if spans is None:
+                _check_size(path, dtype, actual)
                 return np.fromfile(file, dtype).reshape(actual)
-            offset, row_bytes = file.tell(), np.dtype(dtype).itemsize * int(np.prod(actual[1:], dtype=np.int64))
-            parts = [np.empty((0, *actual[1:]), dtype)]
-            for start, stop in spans:
-                if stop > actual[0]:
-                    raise ValueError(f"expected at least {stop} rows, not {actual[0]}")
-                file.seek(offset + row_bytes * start)
-                parts.append(np.fromfile(file, dtype, (stop - start) * actual[1]).reshape(-1, *actual[1:]))
-            return np.concatenate(parts)
-    except (OSError, CorruptExperimentError):
+            return _read_spans(file, path, dtype, actual, tuple(spans))
+    except (OSError, MemoryError, CorruptExperimentError):
         raise
     # NumPy parses the header as a Python literal, and on hostile bytes the parser may raise nearly anything.
     except Exception as error:
         raise CorruptExperimentError(f"{path} is not the array it should be: {error}") from error
+
+
+def _read_spans(
+    file: BinaryIO, path: Path, dtype: str, shape: tuple[int, ...], spans: Sequence[tuple[int, int]]
+) -> np.ndarray:
+    last = max((stop for _, stop in spans), default=0)
+    if last > shape[0]:
+        raise ValueError(f"expected at least {last} rows, not {shape[0]}")
+    wanted = (sum(stop - start for start, stop in spans), *shape[1:])
+    _check_size(path, dtype, wanted)
+    offset, row_bytes = file.tell(), np.dtype(dtype).itemsize * math.prod(shape[1:])
+    rows, position = np.empty(wanted, dtype), 0
+    for start, stop in spans:
+        file.seek(offset + row_bytes * start)
+        part = rows[position : position + stop - start]
+        part[...] = np.fromfile(file, dtype, part.size).reshape(part.shape)
+        position += stop - start
+    return rows
+
+
+def _check_size(path: Path, dtype: str, shape: tuple[int, ...]) -> None:
+    check_memory(
+        np.dtype(dtype).itemsize * math.prod(shape), f"the numbers of {path}", "load them where there is more memory"
+    )
 
 
 def check_plain(path: Path) -> None:
@@ -139,6 +180,13 @@ def check_plain(path: Path) -> None:
     # A link may lead outside, and opening a pipe waits forever.
     if not stat.S_ISREG(path.lstat().st_mode):
         raise CorruptExperimentError(f"{path} is not a plain file")
+
+
+def _write_nans(file: BinaryIO, num_rows: int, num_columns: int) -> None:
+    # They are written, not left as a hole: a disk that is too small is noticed when a file grows, not at a later row.
+    block = np.full((max(1, BLOCK // (8 * num_columns)), num_columns), np.nan, "<f8")
+    for start in range(0, num_rows, len(block)):
+        file.write(block[: num_rows - start].data)
 
 
 def _write_header(file: BinaryIO, dtype: np.dtype, shape: tuple[int, ...]) -> None:

@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import attrs
+import numpy as np
 
 from moments_dnns._validation import one_of
 from moments_dnns.descriptions.base import Description
 from moments_dnns.descriptions.characterization import Characterization
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.moments import MOMENTS, STORED_AS, place_number, split_name
+
+from .checksums import EMPTY, checksum, digest
 
 SCHEMA = 5  # of experiment.json
 
@@ -44,6 +47,8 @@ DESCRIPTIONS: dict[str, type[Description]] = {each.kind: each for each in (Exper
 DESCRIBED = ("depth", "res_depth", "layer")  # arrays that follow from descriptions
 
 LONGEST_DEPTH = 2**31  # more than any network has; a larger one in a file would exhaust the memory
+
+LARGEST_RECORD = 2**23  # bytes of `experiment.json`, a hundred times those of a long run with many resumptions
 
 
 class Source(NamedTuple):
@@ -131,6 +136,8 @@ class Record:
         sources: Which realizations are committed.
         in_place: Whether realization k lies in row k of the files; otherwise the rows follow the sources.
         provenance: How the numbers came about.
+        checksums: Of the committed rows of every measured array, by its name; None where there are none, because an
+            earlier version wrote the arrays.
         token: 16 hexadecimal digits, drawn anew whenever arrays are replaced; they wait under it for the commit.
     """
 
@@ -139,6 +146,7 @@ class Record:
     sources: tuple[Source, ...]
     in_place: bool
     provenance: dict[str, Any]
+    checksums: dict[str, str] | None = None
     token: str = attrs.field(factory=lambda: secrets.token_hex(8))
 
     @property
@@ -147,6 +155,21 @@ class Record:
         if self.in_place:
             return [(source.start, source.stop) for source in self.sources]
         return list(pairwise(accumulate((source.stop - source.start for source in self.sources), initial=0)))
+
+    @property
+    def row_numbers(self) -> list[int]:
+        """The numbers of the rows that count, in the order of their sources."""
+        return [row for start, stop in self.row_ranges for row in range(start, stop)]
+
+    def with_rows(self, arrays: Mapping[str, np.ndarray], numbers: Sequence[int]) -> Record:
+        """Return the record with the checksums of more rows, whose numbers are given, of the measured arrays."""
+        before = self.checksums or {}
+        added = {
+            name: checksum(arrays[name], numbers, before.get(name, EMPTY))
+            for name in self.arrays
+            if name not in DESCRIBED
+        }
+        return attrs.evolve(self, checksums=added)
 
     def differences(self, other: Record) -> dict[str, tuple[Any, Any]]:
         """Return in what two records differ apart from their realizations: parameters, images, arrays."""
@@ -168,7 +191,7 @@ class Record:
         return folder / f"{array}.npy.{self.token}"
 
     def to_json(self) -> str:
-        """Return the record as a JSON object; `from_json` is the way back."""
+        """Return the record as a JSON object with a checksum of all the others; `from_json` is the way back."""
         content = {
             "schema": SCHEMA,
             "kind": self.experiment.kind,
@@ -176,7 +199,7 @@ class Record:
             "experiment": attrs.asdict(self.experiment),
             "sources": [source._asdict() for source in self.sources],
         }
-        return json.dumps(content, indent=2)
+        return json.dumps({**content, "checksum": _checksum(content)}, indent=2)
 
     @classmethod
     def from_json(cls, content: str | bytes) -> Record:
@@ -185,8 +208,10 @@ class Record:
         Raises:
             KeyError, TypeError, ValueError, RecursionError: If it is anything else.
         """
-        fields = _upgraded(json.loads(content))
+        fields = _upgraded(json.loads(content, object_pairs_hook=_different))
         kind = one_of(DESCRIPTIONS)("kind", fields.pop("kind"))
+        if set(fields) != (known := {field.name for field in attrs.fields(cls)}):
+            raise ValueError(f"expected the fields {', '.join(sorted(known))}, not {', '.join(sorted(fields))}")
         fields["experiment"] = DESCRIPTIONS[kind].from_fields(fields["experiment"])
         fields["arrays"] = tuple(fields["arrays"])
         fields["sources"] = tuple(Source(**source) for source in fields["sources"])
@@ -225,6 +250,17 @@ class Record:
                 "a token of 16 hexadecimal digits",
             ),
             (
+                self.checksums is None
+                or (
+                    isinstance(self.checksums, dict)
+                    and set(self.checksums) == set(self.arrays) - set(DESCRIBED)
+                    and all(
+                        isinstance(each, str) and re.fullmatch("[0-9a-f]{16}", each) for each in self.checksums.values()
+                    )
+                ),
+                "a checksum of 16 hexadecimal digits for every measured array, or null",
+            ),
+            (
                 not isinstance(self.experiment, Experiment)
                 or max(self.experiment.total_depth, self.experiment.res_depth) < LONGEST_DEPTH,
                 f"depths below {LONGEST_DEPTH}",
@@ -242,9 +278,25 @@ def _upgraded(fields: Any) -> dict[str, Any]:
     if (schema := fields.pop("schema")) not in (*EARLIER, SCHEMA):
         raise ValueError(f"expected schema 1 to {SCHEMA}, not {schema!r}: a later version may have written it")
     if schema == SCHEMA:
+        expected = fields.pop("checksum")
+        if _checksum({"schema": schema, **fields}) != expected:
+            raise ValueError("it was changed after it was written: it does not have the checksum that it holds")
         return fields
+    fields = {**fields, "checksums": None}
     # Models came with schema 4: no field was added to them.
     if "model" in fields["experiment"]:
         return {**fields, "kind": Characterization.kind}
     implied = {name: value for last, lacking in EARLIER.items() if last >= schema for name, value in lacking.items()}
     return {**fields, "kind": Experiment.kind, "experiment": {**implied, **fields["experiment"]}}
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return digest(json.dumps(content, sort_keys=True).encode())
+
+
+def _different(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object whose keys are different: of a repeated one, readers take either value."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("expected different keys in a JSON object")
+    return content

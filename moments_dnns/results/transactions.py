@@ -32,20 +32,26 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from moments_dnns._validation import refusal
 
+from .checksums import checksum
 from .files import CorruptExperimentError, check_plain, read_array, replace_file, sync_folder, write_array
 from .folders import experiment_folder, locked, npy_folder
-from .record import Record, is_array_name
+from .record import DESCRIBED, LARGEST_RECORD, Record, is_array_name, num_rows
 
 RECORD_FILE = "experiment.json"
 TEMPORARY_RECORD_FILE = "experiment.json.tmp"
+
+MOST_TRIES = 1000  # to read an experiment that is replaced meanwhile
+
+Result = TypeVar("Result")
 
 
 def read_record(folder: Path) -> Record:
@@ -58,14 +64,46 @@ def read_record(folder: Path) -> Record:
     path = folder / RECORD_FILE
     check_plain(path)
     try:
-        return Record.from_json(path.read_bytes())
+        with open(path, "rb") as file:
+            content = file.read(LARGEST_RECORD + 1)
+        if len(content) > LARGEST_RECORD:
+            raise ValueError(f"expected at most {LARGEST_RECORD} bytes")
+        return Record.from_json(content)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CorruptExperimentError(f"{path} is not the record of an experiment: {error}") from error
 
 
 def write_record(folder: Path, record: Record) -> None:
     """Commit: replace the record atomically and durably."""
-    replace_file(folder / RECORD_FILE, folder / TEMPORARY_RECORD_FILE, record.to_json().encode())
+    content = record.to_json().encode()
+    if len(content) > LARGEST_RECORD:
+        raise ValueError(
+            refusal(f"expected a record of at most {LARGEST_RECORD} bytes: keep provenance short.", bytes=len(content))
+        )
+    replace_file(folder / RECORD_FILE, folder / TEMPORARY_RECORD_FILE, content)
+
+
+def consistently(folder: Path, read: Callable[[Record], Result]) -> tuple[Record, Result]:
+    """Read the record and, by it, something else: of one state, even while somebody writes.
+
+    Raises:
+        FileNotFoundError: If there is no record.
+        CorruptExperimentError: If the record is not what it should be, and what else `read` raises.
+        BlockingIOError: If the experiment is replaced again and again while it is read.
+    """
+    for _ in range(MOST_TRIES):
+        record = read_record(folder)
+        outcome: Result | CorruptExperimentError
+        try:
+            outcome = read(record)
+        except CorruptExperimentError as error:
+            outcome = error
+        # A writer may have replaced the experiment meanwhile: what was read may then be a mixture.
+        if read_record(folder).token == record.token:
+            if isinstance(outcome, CorruptExperimentError):
+                raise outcome
+            return record, outcome
+    raise BlockingIOError(refusal("expected an experiment that is not replaced again and again.", folder=str(folder)))
 
 
 def read_experiment(folder: Path) -> tuple[Record, dict[str, np.ndarray]]:
@@ -74,34 +112,53 @@ def read_experiment(folder: Path) -> tuple[Record, dict[str, np.ndarray]]:
     Raises:
         FileNotFoundError: If there is no record.
         CorruptExperimentError: If a file is not what it should be.
+        BlockingIOError: If the experiment is replaced again and again while it is read.
+        MemoryError: If there is not enough memory for the arrays.
         OSError: If the disk fails.
     """
-    while True:
-        record, arrays, problem = read_record(folder), {}, None
-        try:
-            arrays = {name: _read(folder, record, name) for name in record.arrays}
-        except CorruptExperimentError as error:
-            problem = error
-        # A writer may have replaced the experiment meanwhile: what was read may then be a mixture.
-        if read_record(folder).token == record.token:
-            if problem:
-                raise problem
-            return record, arrays
+    return consistently(folder, lambda record: {name: read_rows(folder, record, name) for name in record.arrays})
 
 
-def _read(folder: Path, record: Record, name: str) -> np.ndarray:
-    described = record.experiment.described.get(name)
+def read_rows(folder: Path, record: Record, name: str) -> np.ndarray:
+    """Read and check the committed rows of an array, or all of an array that follows from the description.
+
+    Raises:
+        CorruptExperimentError: If the file is missing, or not what it should be.
+        MemoryError: If there is not enough memory for the array.
+        OSError: If the disk fails.
+    """
+    if name not in DESCRIBED:
+        shape = (None, record.experiment.num_computations)
+        path, rows = _read(folder, record, name, "<f8", shape, record.row_ranges)
+        if record.checksums and checksum(rows, record.row_numbers) != record.checksums[name]:
+            raise CorruptExperimentError(
+                f"{path} was damaged or exchanged: it does not have the checksum that {RECORD_FILE} holds"
+            )
+        return rows
+    # The file of the depths says how many there really are, before arrays of that length are made.
+    _read(folder, record, "depth", "<i8", (record.experiment.num_computations,), ())
+    if (described := record.experiment.described.get(name)) is None:
+        raise CorruptExperimentError(f"{folder / RECORD_FILE} names {name}, which its kind does not have")
+    path, array = _read(folder, record, name, described.dtype.str, described.shape, None)
+    if not np.array_equal(array, described):
+        raise CorruptExperimentError(f"{path} does not agree with {RECORD_FILE}")
+    return array
+
+
+def _read(
+    folder: Path,
+    record: Record,
+    name: str,
+    dtype: str,
+    shape: tuple[int | None, ...],
+    spans: Iterable[tuple[int, int]] | None,
+) -> tuple[Path, np.ndarray]:
     # A writer may rename the first to the second in between, never the other way round.
     for path in (record.staged(folder, name), folder / f"{name}.npy"):
         try:
-            if described is None:
-                return read_array(path, "<f8", (None, record.experiment.num_computations), record.row_ranges)
-            array = read_array(path, described.dtype.str, described.shape)
+            return path, read_array(path, dtype, shape, spans)
         except FileNotFoundError:
             continue
-        if not np.array_equal(array, described):
-            raise CorruptExperimentError(f"{path} does not agree with {RECORD_FILE}")
-        return array
     raise CorruptExperimentError(f"{folder / name}.npy is missing")
 
 
@@ -167,7 +224,14 @@ def writing(name: str) -> Iterator[Path]:
 
 
 def publish(folder: Path, record: Record, arrays: Mapping[str, np.ndarray]) -> None:
-    """Replace an experiment, or make it, atomically: at any instant it is the old one or the new one."""
+    """Replace an experiment, or make it, atomically: at any instant it is the old one or the new one.
+
+    Args:
+        folder: Its folder.
+        record: The record, without checksums.
+        arrays: The arrays that it names, without rows that do not count.
+    """
+    record = record.with_rows(arrays, range(num_rows(record.sources)))
     for name, array in arrays.items():
         write_array(record.staged(folder, name), array)
     sync_folder(folder)

@@ -16,13 +16,13 @@ import numpy as np
 from moments_dnns._validation import boolean, refusal
 from moments_dnns.descriptions.base import AnyDescription, Description
 
-from .allocation import allocate, continued, extend, new_record
+from .allocation import allocate, check_room, continued, grow, new_record
 from .files import read_array, write_rows
 from .folders import experiment_folder
 from .moments import Moments
 from .provenance import begin, end
-from .record import Record, Source, indices, joined
-from .transactions import RECORD_FILE, read_record, settle, write_record, writing
+from .record import Record, Source, indices, joined, num_rows
+from .transactions import RECORD_FILE, read_experiment, read_record, settle, write_record, writing
 
 
 class Writer(ABC, Generic[AnyDescription]):
@@ -70,7 +70,7 @@ class Writer(ABC, Generic[AnyDescription]):
             self._record,
             sources=joined(sorted((*self._record.sources, *added))),
             provenance={**self._record.provenance, **end(self._begun)},
-        )
+        ).with_rows(arrays, committed)
         self._write(committed, arrays, record)
         self._record = record
 
@@ -114,7 +114,7 @@ class DiskWriter(Writer[AnyDescription]):
     Args:
         experiment: What is asked for.
         record: What will be committed next, without new realizations.
-        folder: The folder of the experiment, with arrays of full size, to which this process is the only writer.
+        folder: The folder of the experiment, to which this process is the only writer.
     """
 
     def __init__(self, experiment: AnyDescription, record: Record, folder: Path):
@@ -122,6 +122,7 @@ class DiskWriter(Writer[AnyDescription]):
         self._folder = folder
 
     def _write(self, realizations: Sequence[int], arrays: Mapping[str, np.ndarray], record: Record) -> None:
+        grow(self._folder, record, max(realizations) + 1)
         for name, values in arrays.items():
             write_rows(record.path(self._folder, name), realizations, np.asarray(values, np.float64))
         write_record(self._folder, record)
@@ -180,6 +181,7 @@ def open_writer(
             one that was merged; the message says in what it differs.
         CorruptExperimentError: If the experiment that is there is damaged.
         BlockingIOError: If another process writes to it now.
+        MemoryError: If the arrays do not fit in memory.
         OSError: If the disk is too small for the arrays.
 
     Example:
@@ -198,13 +200,18 @@ def open_writer(
         raise TypeError(refusal(f"provenance must be JSON: {error}.", provenance=provenance)) from error
     record = new_record(experiment, begin(provenance))
     if name is None:
+        check_room(experiment, None)
         yield MemoryWriter(experiment, record)
         return
     with writing(name) as folder:
         if (folder / RECORD_FILE).exists() and not overwrite:
-            record = continued(read_record(folder), record, name)
-            extend(folder, record)
+            present, arrays = read_experiment(folder)  # refuses what is damaged
+            record = continued(present, record, name)
+            if record.checksums is None:
+                record = record.with_rows(arrays, record.row_numbers)
+            check_room(experiment, folder, num_rows(record.sources))
         else:
+            check_room(experiment, folder)
             allocate(folder, record)
         yield DiskWriter(experiment, record, folder)
 

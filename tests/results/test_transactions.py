@@ -19,7 +19,7 @@ def test_foreign_files_do_not_count(npy_folder):
 def test_a_reader_never_sees_a_mixture(monkeypatch):
     finish("demo", describe())
     read, interventions = (
-        transactions._read,
+        transactions.read_rows,
         iter(
             [
                 lambda: finish("demo", describe(seed=1), overwrite=True),
@@ -34,7 +34,7 @@ def test_a_reader_never_sees_a_mixture(monkeypatch):
             next(interventions, lambda: None)()
         return array
 
-    monkeypatch.setattr(transactions, "_read", read_while_somebody_writes)
+    monkeypatch.setattr(transactions, "read_rows", read_while_somebody_writes)
     moments = load_experiment("demo")
     assert moments.experiment.seed == 1
     assert moments.provenance["pruned_for"] == "bn_ff"
