@@ -87,7 +87,7 @@ def call(app: App, argv: Sequence[str] | None = None, interrupted: str = "interr
     """Do what the arguments ask for and return the exit code.
 
     An error of any kind is one line on stderr and gives 2, or its traceback in Python's development mode (`-X dev`);
-    Ctrl-C gives 130.
+    Ctrl-C gives 130, or the exit code that the interrupt holds.
 
     Args:
         app: The command line.
@@ -104,7 +104,7 @@ def call(app: App, argv: Sequence[str] | None = None, interrupted: str = "interr
         app(words)
     except KeyboardInterrupt as interrupt:
         print(f"{app.name[0]}: {str(interrupt) or interrupted}", file=sys.stderr)
-        return INTERRUPTED
+        return getattr(interrupt, "exit_code", INTERRUPTED)
     except Exception as error:  # also those of backends, which share no class
         if sys.flags.dev_mode:
             raise

@@ -88,10 +88,7 @@ def run(**options: Any) -> None:
     """
     from moments_dnns.simulation.run import run_experiment
 
-    try:
-        print(run_experiment(**options))
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(_saved(options.get("name_experiment"))) from None
+    print(run_experiment(**options))
 
 
 def plot(
@@ -228,23 +225,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     app = _cli.application("moments-dnns", COMMANDS, "Moments of signal and noise in random neural networks.")
     app.register_install_completion_command()
     return _cli.call(app, argv)
-
-
-def _saved(name: str | None) -> str:
-    """Return what an interrupted run has left, and how it goes on."""
-    from moments_dnns.results.folders import experiment_folder
-    from moments_dnns.results.record import num_rows
-    from moments_dnns.results.transactions import read_record
-
-    if name is None:
-        return "interrupted: nothing is saved, because the experiment has no --name_experiment"
-    folder = experiment_folder(name)
-    try:
-        record = read_record(folder)
-    except FileNotFoundError:
-        return "interrupted before the first realizations were saved"
-    done, wanted = num_rows(record.sources), record.experiment.num_realizations
-    return f"interrupted: {done} of {wanted} realizations are saved in {folder}; the same command goes on from there"
 
 
 def _listed(name: str) -> tuple[str, ...]:

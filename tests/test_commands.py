@@ -21,6 +21,7 @@ from moments_dnns import _cli, commands, diagnose, list_experiments, load_experi
 from moments_dnns.commands import main
 from moments_dnns.descriptions.parameters import parameters_of
 from moments_dnns.plots.figures import FIGURES
+from moments_dnns.simulation.interruption import Terminated
 from moments_dnns.simulation.options import RunOptions
 from tests.support.synthetic import complete, describe, run
 
@@ -128,25 +129,16 @@ def test_run_does_what_the_function_does(capsys):
     assert load_experiment("mine") == expected
 
 
-@pytest.mark.usefixtures("experiments")
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        ([], "nothing is saved, because the experiment has no --name_experiment"),
-        (
-            ["--name_experiment", "unfinished"],
-            "2 of 10 realizations are saved in .*unfinished; the same command goes on",
-        ),
-        (["--name_experiment", "new"], "before the first realizations were saved"),
-    ],
-)
-def test_ctrl_c_says_what_was_saved(words, told, monkeypatch, capsys):
-    def interrupted(**_):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_an_interrupt_says_what_was_saved(error, code, monkeypatch, capsys):
+    def interrupted(*_):
+        raise error
 
-    monkeypatch.setattr("moments_dnns.simulation.run.run_experiment", interrupted)
-    assert main([*RUN, *words]) == 130
-    assert re.fullmatch(f"moments-dnns: interrupted:? {told}.*\n", capsys.readouterr().err)
+    monkeypatch.setattr("moments_dnns.simulation.run._run", interrupted)
+    words = ["--dataset", "photo", "--num_computations", "2", "--name_experiment", "new"]
+    assert main([*RUN, *words]) == code
+    told = "moments-dnns: interrupted before the first realizations were saved\n"
+    assert capsys.readouterr().err == told
 
 
 # Figures, verdicts, and saved experiments

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -10,6 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from pebble import ProcessPool
@@ -29,7 +32,12 @@ CHUNKS_PER_WORKER = 2
 WORKERS_WHERE_UNKNOWN = 128  # an executor need not tell how many it has
 
 
-SECONDS_BETWEEN_SIGNS = 2.0
+SECONDS_BETWEEN_SIGNS = 0.5
+
+
+# So long a worker lives on after SIGTERM: a scheduler sends it to all processes of a job, and the coordinator, which
+# ends the workers once it has saved what is finished, must not take one for dead before and start another.
+SECONDS_TO_LEAVE = 0.5
 
 
 Task = Callable[[Sequence[int]], Chunk]
@@ -69,12 +77,17 @@ def _set_up_worker(counter: Any, num_workers: int) -> None:
     with counter.get_lock():
         worker = counter.value
         counter.value += 1
+    signal.signal(signal.SIGTERM, _leave_soon)
     # The backend is not imported yet and reads these once. JAX takes no such number, and must not: the last bits of
     # its sums on a CPU depend on how many cores it sees, and all workers see as many as a serial run.
     threads = max(1, len(os.sched_getaffinity(0)) // num_workers) if hasattr(os, "sched_getaffinity") else 1
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
     if gpus := visible_gpus():
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[worker % len(gpus)]
+
+
+def _leave_soon(number: int, frame: FrameType | None) -> None:
+    threading.Timer(SECONDS_TO_LEAVE, os._exit, (128 + number,)).start()
 
 
 def visible_gpus() -> list[str]:

@@ -26,14 +26,17 @@ from moments_dnns.results.writers import Writer, check_writable, open_writer
 
 from .convergence import Convergence, Row
 from .executors import submit_all, worker_pool
+from .interruption import interruptible
 from .options import CHUNK_SIZE, RunOptions
 from .realizations import Chunk, run_chunk, stream_chunks
 
 Chunks = Generator[Chunk | None]
 
 
-# Finished realizations are made durable this often; the disk then costs next to nothing.
-SECONDS_BETWEEN_COMMITS = 5.0
+# Finished realizations are made durable this often, the first one at once; and less often on a slow disk, so that
+# commits take a small share of the time.
+SECONDS_BETWEEN_COMMITS = 1.0
+SHARE_OF_COMMITS = 0.05
 
 
 @documented(Experiment, RunOptions)
@@ -81,7 +84,8 @@ def run_experiment(
         BlockingIOError: If another process writes to the experiment of that name now.
         OSError: If the dataset cannot be downloaded or read, or the disk is full.
         RuntimeError: If a worker fails again and again.
-        KeyboardInterrupt: On Ctrl-C; with a name, what was finished is saved.
+        KeyboardInterrupt: On Ctrl-C and SIGTERM; with a name, what was finished is saved, and the message says so.
+        MemoryError: If the arrays do not fit in memory.
 
     Example:
 
@@ -107,7 +111,7 @@ def run_experiment(
     check_writable(name_experiment, experiment, overwrite)
     images = load_images(dataset)
     experiment.check_images(images.images.shape)
-    with _executor(options.workers, executor) as chosen:
+    with interruptible(name_experiment), _executor(options.workers, executor) as chosen:
         import keras  # only now: bad arguments were refused before a backend starts
 
         backend = keras.backend.backend()
@@ -158,7 +162,7 @@ def _run(
     if convergence.tolerance and len(missing) < total:
         convergence.take(_committed(writer.moments()))
     pending: dict[int, Row] = {}
-    last_commit, most_constant = time.monotonic(), 0
+    due, most_constant = time.monotonic(), 0
     bar = tqdm(total=total, initial=total - len(missing), unit="realization", disable=not verbose)
     with bar, closing(compute(missing, convergence)) as computed:
         try:
@@ -171,9 +175,10 @@ def _run(
                     counted = convergence.take(_rows(chunk.realizations, chunk.arrays))
                     pending |= counted
                     bar.update(len(left & counted.keys()))
-                if time.monotonic() - last_commit > SECONDS_BETWEEN_COMMITS:
+                if pending and (begun := time.monotonic()) >= due:
                     _commit(writer, pending)
-                    last_commit = time.monotonic()
+                    ended = time.monotonic()
+                    due = ended + max(SECONDS_BETWEEN_COMMITS, (ended - begun) / SHARE_OF_COMMITS)
         finally:
             # Also on Ctrl-C and on errors: what is finished is never lost.
             _commit(writer, pending)
