@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from types import FrameType
@@ -35,9 +36,9 @@ WORKERS_WHERE_UNKNOWN = 128  # an executor need not tell how many it has
 SECONDS_BETWEEN_SIGNS = 0.5
 
 
-# So long a worker lives on after SIGTERM: a scheduler sends it to all processes of a job, and the coordinator, which
-# ends the workers once it has saved what is finished, must not take one for dead before and start another.
-SECONDS_TO_LEAVE = 0.5
+# So long a worker lives on after a SIGTERM that is not the coordinator's. A scheduler sends it to all processes of a
+# job, and the coordinator must not start others for those that died while it saves what is finished.
+SECONDS_TO_LEAVE = 10.0
 
 
 Task = Callable[[Sequence[int]], Chunk]
@@ -54,8 +55,12 @@ class WorkerPool(Executor):
     def __init__(self, num_workers: int):
         self._max_workers = num_workers  # under the name that the standard library's executors use
         spawn = get_context("spawn")
+        self._ending = spawn.RawValue("b", False)
         self.pool = ProcessPool(
-            num_workers, initializer=_set_up_worker, context=spawn, initargs=(spawn.Value("i", 0), num_workers)
+            num_workers,
+            initializer=_set_up_worker,
+            context=spawn,
+            initargs=(spawn.Value("i", 0), num_workers, self._ending),
         )
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -66,6 +71,7 @@ class WorkerPool(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the processes: after the scheduled calls, or at once where these are cancelled."""
         if cancel_futures:
+            self._ending.value = True
             self.pool.stop()
         else:
             self.pool.close()
@@ -73,11 +79,11 @@ class WorkerPool(Executor):
             self.pool.join()
 
 
-def _set_up_worker(counter: Any, num_workers: int) -> None:
+def _set_up_worker(counter: Any, num_workers: int, ending: Any) -> None:
     with counter.get_lock():
         worker = counter.value
         counter.value += 1
-    signal.signal(signal.SIGTERM, _leave_soon)
+    signal.signal(signal.SIGTERM, partial(_leave, ending))
     # The backend is not imported yet and reads these once. JAX takes no such number, and must not: the last bits of
     # its sums on a CPU depend on how many cores it sees, and all workers see as many as a serial run.
     threads = max(1, len(os.sched_getaffinity(0)) // num_workers) if hasattr(os, "sched_getaffinity") else 1
@@ -86,7 +92,9 @@ def _set_up_worker(counter: Any, num_workers: int) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[worker % len(gpus)]
 
 
-def _leave_soon(number: int, frame: FrameType | None) -> None:
+def _leave(ending: Any, number: int, frame: FrameType | None) -> None:
+    if ending.value:
+        os._exit(128 + number)
     threading.Timer(SECONDS_TO_LEAVE, os._exit, (128 + number,)).start()
 
 
@@ -143,7 +151,8 @@ def submit_all(executor: Executor, task: Task, chunks: Sequence[Sequence[int]]) 
                     _report(error, chunk, failures[chunk])
                     waiting.appendleft(chunk)
     finally:
-        for future in futures:
+        # A pool of ours ends with the run. Cancelling would make it end workers one by one, and start others.
+        for future in futures if not isinstance(executor, WorkerPool) else ():
             future.cancel()
 
 
