@@ -127,8 +127,51 @@ def use_backend(backend: str) -> None:
         )
 
 
+def num_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def tensorflow_threads() -> int:
+    """Return how many threads TensorFlow uses, or would use if it started now, within an operation on a CPU."""
+    tensorflow = sys.modules.get("tensorflow")
+    chosen = tensorflow.config.threading.get_intra_op_parallelism_threads() if tensorflow else 0
+    return chosen or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0) or num_cores()
+
+
+def num_threads() -> int | None:
+    """Return over how many threads Keras' backend splits the sums of an operation on a CPU: they decide last digits.
+
+    JAX splits them over all cores that the process sees. On accelerators it is None.
+    """
+    import keras
+
+    if accelerators():
+        return None
+    backend = keras.backend.backend()
+    if backend == "torch":
+        return int(importlib.import_module("torch").get_num_threads())
+    return tensorflow_threads() if backend == "tensorflow" else num_cores()
+
+
+def check_threads(threads: int | None) -> None:
+    """Refuse another number of threads than that of the first worker.
+
+    Raises:
+        RuntimeError: If operations are split over another number of threads here.
+    """
+    if (here := num_threads()) != threads:
+        raise RuntimeError(
+            refusal(
+                f"the last digits depend on the threads within an operation: expected {threads} on every worker "
+                "(TF_NUM_INTRAOP_THREADS; with JAX, as many cores).",
+                threads=here,
+            )
+        )
+
+
 def describe_device(backend: str) -> dict[str, Any]:
-    """Return what the numbers depend on beside the description: backend, devices and precision.
+    """Return what the numbers depend on beside the description: backend, devices, precision, threads.
 
     Raises:
         ValueError: If Keras' default policy is not float32.
@@ -146,4 +189,4 @@ def describe_device(backend: str) -> dict[str, Any]:
         )
     # Keras lists no devices for PyTorch.
     devices = [str(keras.ops.zeros(()).device)] if backend == "torch" else keras.distribution.list_devices()
-    return {"backend": backend, "devices": devices, "dtype": keras.config.floatx()}
+    return {"backend": backend, "devices": devices, "dtype": keras.config.floatx(), "threads": num_threads()}

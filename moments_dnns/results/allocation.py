@@ -18,7 +18,7 @@ from moments_dnns.descriptions.base import Description
 
 from .checksums import EMPTY
 from .files import lengthen, num_rows_of, sync_folder, write_array, write_empty
-from .provenance import combine
+from .provenance import changes, combine
 from .record import Record, in_words
 
 SMALLEST = 1 << 16  # bytes of numbers with which the file of an array begins, if it will be as long
@@ -43,7 +43,8 @@ def continued(present: Record, asked: Record, name: str) -> Record:
         name: The name of the experiment.
 
     Raises:
-        FileExistsError: If they differ in more than their realizations, or what is there was merged.
+        FileExistsError: If they differ in more than their realizations, what is there was merged, or realizations that
+            are missing would be computed with another backend or other threads.
     """
     differences = present.differences(asked)
     if not present.in_place:
@@ -56,12 +57,27 @@ def continued(present: Record, asked: Record, name: str) -> Record:
                 name=name,
             )
         )
+    if _missing(present, asked.experiment) and (changed := changes(present.provenance, asked.provenance)):
+        raise FileExistsError(
+            refusal(
+                "the last digits depend on the backend and the threads within its operations, so that realizations of "
+                "one experiment are not mixed: expected those of the experiment that is there (KERAS_BACKEND; "
+                "TF_NUM_INTRAOP_THREADS, or as many cores), overwrite=True, or a new name. What is there and this "
+                f"process differ in {in_words(changed)}.",
+                name=name,
+            )
+        )
     most = max(present.experiment.num_realizations, asked.experiment.num_realizations)
     return attrs.evolve(
         present,
         experiment=attrs.evolve(present.experiment, num_realizations=most),
         provenance=combine([asked.provenance, present.provenance]),
     )
+
+
+def _missing(present: Record, asked: Description) -> int:
+    stop = asked.num_realizations
+    return stop - sum(min(source.stop, stop) - min(source.start, stop) for source in present.sources)
 
 
 def allocate(folder: Path, record: Record) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 import attrs
 import numpy as np
 
-from moments_dnns._validation import boolean, refusal
+from moments_dnns._validation import boolean, refusal, warn
 from moments_dnns.moments import stored_name
 
 from .folders import experiment_folder, folders_with, locked, npy_folder
 from .moments import Moments
-from .provenance import combine
+from .provenance import changes, combine
 from .record import Record, Source, in_words, is_array_name, joined, num_rows, overlap
 from .transactions import RECORD_FILE, is_own, num_bytes, publish, read_experiment, remove, writing
 
@@ -105,6 +105,8 @@ def merge_experiments(names: Sequence[str], name_merged: str) -> Moments:
         names: Two or more experiments, all of them pruned for the same figure or none of them pruned.
         name_merged: A new name.
 
+    Warns of parts that were computed with another backend or other threads, on which last digits depend.
+
     Returns:
         Moments with the realizations of all, one experiment after the other.
 
@@ -138,6 +140,9 @@ def merge_experiments(names: Sequence[str], name_merged: str) -> Moments:
                     names=names,
                 )
             )
+    for name, part in zip(names[1:], parts[1:], strict=True):
+        if changed := changes(parts[0].provenance, part.provenance):
+            warn(f"{names[0]} and {name} were computed with different {in_words(changed)}; last digits depend on it")
     sources = joined(source for part in parts for source in part.sources)
     if twice := overlap(sources):
         raise ValueError(

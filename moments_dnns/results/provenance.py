@@ -16,6 +16,10 @@ from typing import Any
 PACKAGES = ("moments_dnns", "numpy", "keras", "tensorflow", "jax", "torch")
 
 
+# What last digits depend on, beside the description: the threads within an operation on a CPU, None elsewhere.
+DECISIVE = ("backend", "threads")
+
+
 def now() -> str:
     """Return the time, in UTC and ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -46,6 +50,18 @@ def begin(provenance: Mapping[str, Any]) -> dict[str, Any]:
 def end(begun: float) -> dict[str, Any]:
     """Return what is added when realizations are committed, for a run that began at that `time.monotonic()`."""
     return {"ended": now(), "wall_seconds": round(time.monotonic() - begun, 3)}
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return in what two runs differ that last digits depend on, as far as both say it.
+
+    Example:
+
+    >>> changes({"backend": "jax", "threads": 2}, {"backend": "tensorflow", "threads": 2})
+    {'backend': ('jax', 'tensorflow')}
+    """
+    known = [key for key in DECISIVE if key in before and key in now]
+    return {key: (before[key], now[key]) for key in known if before[key] != now[key]}
 
 
 def runs(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from pebble import ProcessPool
 
+from moments_dnns._backend import num_cores, tensorflow_threads
 from moments_dnns._validation import refusal
 
 from .realizations import Chunk
@@ -48,8 +49,8 @@ class WorkerPool(Executor):
     """Processes on this machine: an executor of which one process that dies costs its own task only.
 
     Args:
-        num_workers: Number of processes, each with its own compiled network. With TensorFlow on a CPU they share the
-            cores evenly; where there are several GPUs, worker k uses GPU k modulo their number.
+        num_workers: Number of processes, each with its own compiled network. Each uses as many threads within an
+            operation as this process; where there are several GPUs, worker k uses GPU k modulo their number.
     """
 
     def __init__(self, num_workers: int):
@@ -60,7 +61,7 @@ class WorkerPool(Executor):
             num_workers,
             initializer=_set_up_worker,
             context=spawn,
-            initargs=(spawn.Value("i", 0), num_workers, self._ending),
+            initargs=(spawn.Value("i", 0), num_workers, tensorflow_threads(), self._ending),
         )
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -79,15 +80,15 @@ class WorkerPool(Executor):
             self.pool.join()
 
 
-def _set_up_worker(counter: Any, num_workers: int, ending: Any) -> None:
+def _set_up_worker(counter: Any, num_workers: int, threads: int, ending: Any) -> None:
     with counter.get_lock():
         worker = counter.value
         counter.value += 1
     signal.signal(signal.SIGTERM, partial(_leave, ending))
-    # The backend is not imported yet and reads these once. JAX takes no such number, and must not: the last bits of
-    # its sums on a CPU depend on how many cores it sees, and all workers see as many as a serial run.
-    threads = max(1, len(os.sched_getaffinity(0)) // num_workers) if hasattr(os, "sched_getaffinity") else 1
-    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
+    # The backend is not imported yet and reads these once. The last digits depend on the threads within an operation,
+    # which are those of a serial run; how many operations run at once does not matter.
+    os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
+    os.environ["TF_NUM_INTEROP_THREADS"] = str(max(1, num_cores() // num_workers))
     if gpus := visible_gpus():
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[worker % len(gpus)]
 

@@ -14,7 +14,7 @@ import attrs
 import numpy as np
 
 from moments_dnns import _seeds
-from moments_dnns._backend import use_backend
+from moments_dnns._backend import check_threads, use_backend
 from moments_dnns._validation import refusal
 from moments_dnns.data import Images, draw_batch, load_images
 from moments_dnns.descriptions.experiment import Experiment
@@ -191,7 +191,7 @@ def simulator(experiment: Experiment, dataset: Any, sha256: str) -> Simulator:
 
 
 def stream_chunks(
-    experiment: Experiment, dataset: Any, sha256: str, backend: str, realizations: Sequence[int]
+    experiment: Experiment, dataset: Any, sha256: str, backend: str, threads: int | None, realizations: Sequence[int]
 ) -> Generator[Chunk]:
     """Yield some realizations, one call of the network at a time.
 
@@ -200,19 +200,23 @@ def stream_chunks(
         dataset: The dataset, as `run_experiment` takes it; a path must lead to it on every machine.
         sha256: The hash of its images.
         backend: The Keras backend that the coordinator uses.
+        threads: The threads within an operation of the first worker, see `_backend.num_threads`.
         realizations: Their indices.
 
     Raises:
-        RuntimeError: If Keras runs on another backend here.
+        RuntimeError: If Keras runs on another backend here, or with another number of threads.
         ValueError: If the dataset holds other images here.
     """
     use_backend(backend)
+    check_threads(threads)
     yield from simulator(experiment, dataset, sha256).stream(realizations)
 
 
-def run_chunk(experiment: Experiment, dataset: Any, sha256: str, backend: str, realizations: Sequence[int]) -> Chunk:
+def run_chunk(
+    experiment: Experiment, dataset: Any, sha256: str, backend: str, threads: int | None, realizations: Sequence[int]
+) -> Chunk:
     """Return some realizations: the task that an executor is given, in whatever process or machine it runs.
 
     It takes the arguments of `stream_chunks`, and raises its errors.
     """
-    return joined(list(stream_chunks(experiment, dataset, sha256, backend, realizations)))
+    return joined(list(stream_chunks(experiment, dataset, sha256, backend, threads, realizations)))

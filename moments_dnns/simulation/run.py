@@ -123,7 +123,8 @@ def run_experiment(
             "tolerance": convergence.tolerance,
         }
         with open_writer(name_experiment, experiment, provenance, overwrite) as writer:
-            compute = partial(_computed, (experiment, dataset, images.sha256, backend), chosen)
+            work = experiment, dataset, images.sha256, backend, provenance["threads"]
+            compute = partial(_computed, work, chosen)
             _run(writer, experiment, compute, convergence, verbose)
             return writer.moments()
 
@@ -185,7 +186,10 @@ def _run(
 
 
 def _computed(
-    work: tuple[Experiment, Any, str, str], executor: Executor | None, missing: Sequence[int], convergence: Convergence
+    work: tuple[Experiment, Any, str, str, int | None],
+    executor: Executor | None,
+    missing: Sequence[int],
+    convergence: Convergence,
 ) -> Chunks:
     """Yield chunks until the tolerance is reached, and None now and then while there is none."""
     if executor is None:

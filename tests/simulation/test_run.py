@@ -14,7 +14,15 @@ import attrs
 import numpy as np
 import pytest
 
-from moments_dnns import Experiment, list_experiments, load_experiment, run_experiment
+from moments_dnns import (
+    Experiment,
+    Moments,
+    list_experiments,
+    load_experiment,
+    merge_experiments,
+    run_experiment,
+    save_experiment,
+)
 from moments_dnns._backend import describe_device, use_backend
 from moments_dnns.descriptions.boundaries import BOUNDARIES
 from moments_dnns.descriptions.parameters import parameters_of
@@ -111,6 +119,7 @@ def test_realizations_depend_on_their_index_alone(reference):
         "photo",
         reference.provenance["dataset_sha256"],
         reference.provenance["backend"],
+        reference.provenance["threads"],
         [4, 1],
     )
     for name in reference.experiment.array_names:
@@ -337,7 +346,42 @@ def test_a_file_that_changes_is_read_again(tmp_path):
 
 def test_other_images_on_a_worker_are_refused(reference):
     with pytest.raises(ValueError, match=r"coordinator's images.*Received: dataset='photo'"):
-        run_chunk(attrs.evolve(reference.experiment, seed=77), "photo", "0" * 64, reference.provenance["backend"], [0])
+        run_chunk(attrs.evolve(reference.experiment, seed=77), "photo", "0" * 64, *_backend_of(reference), [0])
+
+
+def _backend_of(moments):
+    return moments.provenance["backend"], moments.provenance["threads"]
+
+
+@backend
+def test_a_worker_with_another_number_of_threads_is_refused(reference):
+    backend, threads = _backend_of(reference)
+    sha256 = reference.provenance["dataset_sha256"]
+    with pytest.raises(
+        RuntimeError, match=rf"expected {7 + (threads or 0)} on every worker.*Received: threads={threads}"
+    ):
+        run_chunk(reference.experiment, "photo", sha256, backend, 7 + (threads or 0), [0])
+
+
+@backend
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"backend": "numpy"}, r"backend \('numpy' and '\w+'\)"), ({"threads": 77}, r"threads \(77 and (\d+|None)\)")],
+)
+def test_realizations_of_other_backends_and_threads_are_never_mixed(reference, change, message):
+    elsewhere = Moments(
+        {name: reference[name] for name in reference.experiment.array_names},
+        reference.experiment,
+        provenance=reference.provenance | change,
+    )
+    save_experiment(elsewhere, "elsewhere")
+    with pytest.raises(FileExistsError, match=f"not mixed.*differ in {message}.*Received: name='elsewhere'"):
+        run(name_experiment="elsewhere", num_realizations=6)
+    assert load_experiment("elsewhere") == elsewhere
+    assert run(name_experiment="elsewhere") == elsewhere  # nothing is missing, so that nothing would be mixed
+    run(name_experiment="seed1", seed=1)
+    with pytest.warns(UserWarning, match=f"computed with different {message}"):
+        merge_experiments(["elsewhere", "seed1"], "merged")
 
 
 def test_runs_without_a_name_tell_how_they_came_about(reference):
