@@ -6,9 +6,11 @@ import hashlib
 import importlib.util
 import math
 import os
+import socket
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,6 +28,9 @@ SUFFIXES = (".npy", ".npz")
 
 
 KEPT = {"bool": np.uint8, "uint8": np.uint8, "float32": np.float32}  # Any other type of number becomes float64.
+
+
+SECONDS_TO_ANSWER = 30.0  # of a server from which a data set is downloaded
 
 
 CONTENT = "images must be a numeric array of shape (images, height, width) or (images, height, width, channels)."
@@ -218,6 +223,8 @@ def _checked(array: np.ndarray, label: str) -> np.ndarray:
     """Return a copy with four axes that nobody can change, of a type of `KEPT` or float64."""
     if array.ndim not in (3, 4) or array.size == 0:
         raise ValueError(refusal(CONTENT, dataset=label, shape=array.shape))
+    if array.ndim == 4 and array.shape[1] in (1, 3) and 4 < array.shape[2] == array.shape[3]:
+        raise ValueError(refusal(f"{CONTENT} Channels come last: np.moveaxis(images, 1, -1).", shape=array.shape))
     with np.errstate(over="ignore"):  # What is beyond float64 becomes infinite, and is refused as such.
         images = np.array(array, KEPT.get(array.dtype.name, np.float64), order="C").reshape(*array.shape[:3], -1)
     lowest, highest = float(images.min()), float(images.max())
@@ -251,12 +258,24 @@ def _from_file(path: str) -> np.ndarray:
         ) from error
 
 
+@contextmanager
+def _answering(seconds: float) -> Iterator[None]:
+    """Give up on servers that say nothing for so long: Keras waits for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
 def _from_keras(name: str) -> Callable[[], np.ndarray]:
     def load() -> np.ndarray:
         from keras import datasets
 
         try:
-            (images, _), _ = getattr(datasets, name).load_data()
+            with _answering(SECONDS_TO_ANSWER):
+                (images, _), _ = getattr(datasets, name).load_data()
         except Exception as error:  # Keras raises nothing narrower when a download fails.
             raise ConnectionError(
                 refusal(

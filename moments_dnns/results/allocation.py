@@ -18,7 +18,7 @@ from moments_dnns.descriptions.base import Description
 
 from .checksums import EMPTY
 from .files import lengthen, num_rows_of, sync_folder, write_array, write_empty
-from .provenance import changes, combine
+from .provenance import changes, combine, pruned_in_words
 from .record import Record, in_words
 
 SMALLEST = 1 << 16  # bytes of numbers with which the file of an array begins, if it will be as long
@@ -49,11 +49,12 @@ def continued(present: Record, asked: Record, name: str) -> Record:
     differences = present.differences(asked)
     if not present.in_place:
         differences["sources"] = (list(map(tuple, present.sources)), f"seed {asked.experiment.seed}")
+    pruned = pruned_in_words(present.provenance) if "arrays" in differences else ""
     if differences:
         raise FileExistsError(
             refusal(
                 "expected a new name, overwrite=True, or the description of the experiment that is there; what is "
-                f"there and what is asked for differ in {in_words(differences)}.",
+                f"there and what is asked for differ in {in_words(differences)}.{pruned}",
                 name=name,
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Sequence
 
 import attrs
@@ -10,11 +11,13 @@ import numpy as np
 from moments_dnns._validation import boolean, refusal, warn
 from moments_dnns.moments import stored_name
 
-from .folders import experiment_folder, folders_with, locked, npy_folder
+from .folders import experiment_folder, folder_locked, folders_with, locked, npy_folder
 from .moments import Moments
 from .provenance import changes, combine
 from .record import Record, Source, in_words, is_array_name, joined, num_rows, overlap
 from .transactions import RECORD_FILE, is_own, num_bytes, publish, read_experiment, remove, writing
+
+MOST_NAMES = 20  # that a message lists
 
 
 def list_experiments() -> list[str]:
@@ -128,6 +131,8 @@ def merge_experiments(names: Sequence[str], name_merged: str) -> Moments:
         raise TypeError(refusal("names must be a list of names of experiments.", names=names))
     if len(names) < 2:
         raise ValueError(refusal("names must be at least two experiments.", names=names))
+    if (experiment_folder(name_merged) / RECORD_FILE).exists():
+        raise FileExistsError(refusal("the merged experiment needs a new name.", name=name_merged))
     parts = [load_experiment(name) for name in names]
     for name, part in zip(names[1:], parts[1:], strict=True):
         differences = _record(parts[0]).differences(_record(part))
@@ -241,7 +246,7 @@ def delete_experiment(name: str) -> int:
     folder = experiment_folder(name)
     if not folder.exists():
         raise unknown(name)
-    with locked(name):
+    with locked(name), folder_locked(folder):
         if foreign := [path.name for path in folder.iterdir() if not is_own(path)]:
             raise FileExistsError(
                 refusal(f"expected only files of the experiment in {folder}, not {', '.join(foreign)}.", name=name)
@@ -252,13 +257,15 @@ def delete_experiment(name: str) -> int:
 
 
 def unknown(name: str) -> FileNotFoundError:
-    """Return the error of a name that no experiment has."""
+    """Return the error of a name that no experiment has, which names those that are nearest to it."""
+    names = list_experiments()
+    if len(names) > MOST_NAMES:
+        nearest = difflib.get_close_matches(name, names, MOST_NAMES, cutoff=0.5)
+        listed = f"{len(names)} of them, the nearest: {', '.join(nearest)}" if nearest else f"{len(names)} of them"
+    else:
+        listed = ", ".join(names) or "none"
     return FileNotFoundError(
-        refusal(
-            f"expected the name of an experiment in {npy_folder()}, which has: "
-            f"{', '.join(list_experiments()) or 'none'}.",
-            name=name,
-        )
+        refusal(f"expected the name of an experiment in {npy_folder()}, which has: {listed}.", name=name)
     )
 
 

@@ -6,6 +6,7 @@ of `transactions`.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -16,6 +17,14 @@ from typing import Any
 import filelock
 
 from moments_dnns._validation import refusal
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
+
+# What file systems answer that have no locks, or none for folders.
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL)
 
 # Windows takes these for devices, in any folder.
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}
@@ -94,6 +103,7 @@ def locked(name: str) -> Iterator[None]:
 
     Raises:
         BlockingIOError: If another process writes to it now.
+        OSError: If the file system has no locks.
     """
     # Beside the folders, not in them: a lock file must outlive the deletion of what it guards.
     locks = npy_folder() / ".locks"
@@ -102,10 +112,43 @@ def locked(name: str) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout as error:
-        raise BlockingIOError(
-            refusal("expected an experiment that nobody else is writing to now.", name=name)
-        ) from error
+        raise _busy(name) from error
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in NO_LOCKS:
+            raise
+        message = "expected a file system with locks for npy/, which MOMENTS_DNNS_NPY can name: this one has none."
+        raise OSError(errno.ENOLCK, refusal(message, folder=str(locks))) from error
     try:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def folder_locked(folder: Path) -> Iterator[None]:
+    """Hold the folder of an experiment itself: it is still held when somebody removes the files of `locked`.
+
+    Where folders cannot be held, as on Windows and some network file systems, nothing happens.
+
+    Raises:
+        BlockingIOError: If another process holds it now.
+    """
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _busy(folder.name) from error
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _busy(name: str) -> BlockingIOError:
+    return BlockingIOError(refusal("expected an experiment that nobody else is writing to now.", name=name))

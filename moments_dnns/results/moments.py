@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Generic
 import numpy as np
 
 from moments_dnns._validation import refusal
-from moments_dnns.descriptions.base import AnyDescription
+from moments_dnns.descriptions.base import AnyDescription, Description
 from moments_dnns.moments import array_name, split_name
 
+from .provenance import pruned_in_words
 from .record import Source, num_rows, overlap
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Moments(Mapping[str, np.ndarray], Generic[AnyDescription]):
         provenance: How the numbers came about: versions, device, times.
 
     Raises:
+        TypeError: If the description is none.
         ValueError: If the arrays do not fit to each other, to the sources, or to the description.
 
     Example:
@@ -55,6 +57,8 @@ class Moments(Mapping[str, np.ndarray], Generic[AnyDescription]):
         sources: Sequence[Source] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
+        if not isinstance(experiment, Description):
+            raise TypeError(refusal("experiment must be an Experiment or a Characterization.", experiment=experiment))
         described = experiment.described
         names = [*arrays.keys()] if "depth" in arrays.keys() else [*arrays.keys(), *described]
         self.arrays: Mapping[str, np.ndarray] = {
@@ -99,7 +103,11 @@ class Moments(Mapping[str, np.ndarray], Generic[AnyDescription]):
     def __getitem__(self, name: str) -> np.ndarray:
         if name in self.experiment.described:  # even where pruning left the array out
             return _read_only(self.experiment.described[name])
-        return _read_only(self.experiment.derive(self.arrays, str(name)))
+        try:
+            return _read_only(self.experiment.derive(self.arrays, str(name)))
+        except KeyError as error:
+            pruned = pruned_in_words(self.provenance)
+            raise KeyError(f"{error.args[0]}{pruned}") from None
 
     def __contains__(self, name: object) -> bool:
         # Tried on no realization at all, which costs nothing.

@@ -6,12 +6,17 @@ here, and `pruned_for` where arrays were removed. The runs before it are a list 
 
 from __future__ import annotations
 
+import functools
 import platform
+import subprocess
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Any
+
+SECONDS_FOR_GIT = 10.0
 
 PACKAGES = ("moments_dnns", "numpy", "keras", "tensorflow", "jax", "torch")
 
@@ -43,8 +48,8 @@ def versions() -> dict[str, str]:
 
 
 def begin(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is known of a run when it begins: what it gives itself, the versions, the time."""
-    return {"versions": versions(), **provenance, "started": now()}
+    """Return what is known of a run when it begins: what it gives itself, the versions, the commit, the time."""
+    return {"versions": versions(), **checkout(), **provenance, "started": now()}
 
 
 def end(begun: float) -> dict[str, Any]:
@@ -62,6 +67,38 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tupl
     """
     known = [key for key in DECISIVE if key in before and key in now]
     return {key: (before[key], now[key]) for key in known if before[key] != now[key]}
+
+
+def pruned_in_words(provenance: Mapping[str, Any]) -> str:
+    """Return a sentence for messages about an array that is not there, where the experiment was pruned; else nothing.
+
+    Example:
+
+    >>> pruned_in_words({"pruned_for": "bn_ff"})
+    ' It was pruned for bn_ff.'
+    """
+    return f" It was pruned for {provenance['pruned_for']}." if "pruned_for" in provenance else ""
+
+
+@functools.cache
+def checkout() -> dict[str, Any]:
+    """Return the git commit of the checkout that this package runs from, and whether files of it were changed.
+
+    There is neither where the package was installed, or git is missing.
+    """
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return {}
+    try:
+        commit, changes = (
+            subprocess.run(
+                ["git", "-C", root, *words], capture_output=True, text=True, check=True, timeout=SECONDS_FOR_GIT
+            ).stdout.strip()
+            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        )
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"commit": commit, "changed": bool(changes)}
 
 
 def runs(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:

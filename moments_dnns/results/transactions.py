@@ -43,7 +43,7 @@ from moments_dnns._validation import refusal
 
 from .checksums import checksum
 from .files import CorruptExperimentError, check_plain, read_array, replace_file, sync_folder, write_array
-from .folders import experiment_folder, locked, npy_folder
+from .folders import experiment_folder, folder_locked, locked, npy_folder
 from .record import DESCRIBED, LARGEST_RECORD, Record, is_array_name, num_rows
 
 RECORD_FILE = "experiment.json"
@@ -196,8 +196,6 @@ def settle(folder: Path) -> None:
         ):
             path.unlink()
     sync_folder(folder)
-    if record is None and not any(folder.iterdir()):
-        folder.rmdir()
 
 
 @contextmanager
@@ -210,17 +208,20 @@ def writing(name: str) -> Iterator[Path]:
     """
     folder = experiment_folder(name)
     with locked(name):
-        try:
-            settle(folder)
-            folder.mkdir(exist_ok=True)
-            sync_folder(folder.parent)
-            if not (folder / RECORD_FILE).exists() and any(folder.iterdir()):
-                raise FileExistsError(
-                    refusal(f"expected no files in {folder}, which holds no {RECORD_FILE}.", name=name)
-                )
-            yield folder
-        finally:
-            settle(folder)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+        with folder_locked(folder):
+            try:
+                settle(folder)
+                if not (folder / RECORD_FILE).exists() and any(folder.iterdir()):
+                    raise FileExistsError(
+                        refusal(f"expected no files in {folder}, which holds no {RECORD_FILE}.", name=name)
+                    )
+                yield folder
+            finally:
+                settle(folder)
+                if not any(folder.iterdir()):
+                    folder.rmdir()
 
 
 def publish(folder: Path, record: Record, arrays: Mapping[str, np.ndarray]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -106,6 +107,12 @@ class Simulator:
         self.network = grouped(build_network(experiment, tuple(image_shape)), self.per_call)
         self.product_precision = partial(product_precision, experiment.precision)
 
+    def of(self, experiment: Experiment) -> Simulator:
+        """Return the simulator of an experiment that differs in its seed or number of realizations only."""
+        other = copy.copy(self)
+        other.experiment = experiment
+        return other
+
     def run(self, realizations: Sequence[int]) -> Chunk:
         """Return some realizations, each of which depends on its index alone."""
         return joined(list(self.stream(realizations)))
@@ -174,12 +181,13 @@ _local = threading.local()
 
 
 def simulator(experiment: Experiment, dataset: Any, sha256: str) -> Simulator:
-    """Return the simulator of this thread, made anew when the description or the images change.
+    """Return the simulator of this thread, made anew when the network or the images change.
 
     Raises:
         ValueError: If the dataset does not hold the images of that hash here.
     """
-    key = attrs.evolve(experiment, num_realizations=1), sha256
+    # The network takes seeds as inputs: one serves all seeds, and a new one each time would fill the memory.
+    key = attrs.evolve(experiment, num_realizations=1, seed=0), sha256
     if getattr(_local, "key", None) != key:
         images = load_images(dataset)
         if images.sha256 != sha256:
@@ -187,7 +195,7 @@ def simulator(experiment: Experiment, dataset: Any, sha256: str) -> Simulator:
         _local.key, _local.simulator = None, Simulator(experiment, images)
         _local.key = key
     current: Simulator = _local.simulator
-    return current
+    return current.of(experiment)
 
 
 def stream_chunks(
