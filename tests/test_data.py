@@ -1,5 +1,6 @@
 """Images: what is accepted, what is refused, and the batches that are drawn."""
 
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -313,3 +314,23 @@ def test_child_is_what_spawn_gives_and_leaves_the_seed_alone(entropy, key, index
     derived = child(seed, index)
     assert seed.n_children_spawned == 0
     np.testing.assert_array_equal(derived.generate_state(4), seed.spawn(index + 1)[index].generate_state(4))
+
+
+def test_a_server_that_never_answers_is_given_up(tmp_path, monkeypatch):
+    from keras.src.datasets import mnist
+
+    get_file = mnist.get_file
+    with socket.create_server(("127.0.0.1", 0)) as server:  # it accepts, and says nothing
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/mnist.npz"
+        monkeypatch.setattr(mnist, "get_file", lambda name, **_: get_file(name, address, cache_dir=tmp_path))
+        monkeypatch.setattr("moments_dnns.data.SECONDS_TO_ANSWER", 0.2)
+        before = socket.getdefaulttimeout()
+        with pytest.raises(ConnectionError, match=r"could not download.*dataset='photo' needs no network.*'mnist'"):
+            load_images("mnist")
+    assert socket.getdefaulttimeout() == before
+
+
+def test_channels_first_are_refused():
+    with pytest.raises(ValueError, match=r"Channels come last: np\.moveaxis.*Received: shape=\(10, 3, 32, 32\)"):
+        load_images(np.random.default_rng(0).random((10, 3, 32, 32)))
+    assert load_images(np.random.default_rng(0).random((10, 3, 3, 3))).images.shape == (10, 3, 3, 3)

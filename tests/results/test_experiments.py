@@ -94,6 +94,15 @@ def test_an_unknown_name_is_answered_with_those_there_are():
         load_experiment("demmo")
 
 
+def test_an_unknown_name_among_many_is_answered_with_the_nearest(npy_folder):
+    save_experiment(complete(describe()), "figure_4")
+    for k in range(500):
+        shutil.copytree(npy_folder / "figure_4", npy_folder / f"other{k}")
+    with pytest.raises(FileNotFoundError, match=r"has: 501 of them, the nearest: figure_4\b.*name='figure4'") as caught:
+        load_experiment("figure4")
+    assert len(str(caught.value)) < 1000
+
+
 def test_experiments_are_listed(npy_folder):
     assert list_experiments() == []
     for name in ("b", "a"):
@@ -187,7 +196,7 @@ def test_merging_refuses_wrong_names(names, error):
 def test_merging_never_overwrites():
     for seed in range(2):
         save_experiment(complete(describe(seed=seed)), f"seed{seed}")
-    with pytest.raises(FileExistsError, match="Received: name='seed0'"):
+    with pytest.raises(FileExistsError, match="needs a new name. Received: name='seed0'"):
         merge_experiments(["seed0", "seed1"], "seed0")
 
 

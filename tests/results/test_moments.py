@@ -116,3 +116,14 @@ def test_labelled_forms_say_what_they_need(method, library, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ImportError, match=f"pip install {library}"):
         getattr(complete(describe()), method)()
+
+
+def test_what_pruning_removed_is_said_to_be_pruned():
+    pruned = Moments({"nu2_signal_loc1": np.ones((6, 2))}, describe(), provenance={"pruned_for": "bn_ff"})
+    with pytest.raises(KeyError, match=r"name='chi_loc3' It was pruned for bn_ff\."):
+        pruned["chi_loc3"]
+
+
+def test_a_description_is_needed():
+    with pytest.raises(TypeError, match="experiment must be an Experiment.*experiment=None"):
+        Moments({"nu2_signal_loc1": np.ones((6, 2))}, None)

@@ -1,7 +1,13 @@
 """Writers: running, resuming, extending, overwriting; one at a time; the same laws on a disk and in memory."""
 
 import contextlib
+import errno
+import fcntl
 import itertools
+import os
+import shutil
+import stat
+import subprocess
 from datetime import datetime
 from pathlib import Path
 
@@ -9,6 +15,7 @@ import numpy as np
 import pytest
 
 from moments_dnns.plots.pruning import prune_experiment
+from moments_dnns.results import provenance
 from moments_dnns.results.experiments import (
     delete_experiment,
     list_experiments,
@@ -267,6 +274,64 @@ def test_a_second_writer_is_refused_while_the_first_lives(act):
         assert load_experiment("demo").num_realizations == 1
         finish("another", describe())
     act()
+
+
+def test_deleting_the_locks_lets_no_second_writer_in(npy_folder):
+    with writing_process("hold") as process:
+        shutil.rmtree(npy_folder / ".locks")
+        for act in (lambda: finish("demo", describe(30)), lambda: delete_experiment("demo")):
+            with pytest.raises(BlockingIOError, match="Received: name='demo'"):
+                act()
+        assert load_experiment("demo").num_realizations == 2
+        process.kill()
+        process.wait()
+    assert finish("demo", describe(30)) == complete(describe(30))
+
+
+def test_a_file_system_without_locks_is_told(monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OSError, match=r"expected a file system with locks.*MOMENTS_DNNS_NPY.*Received: folder="):
+        finish("demo", describe())
+
+
+def test_folders_that_cannot_be_held_are_guarded_by_the_lock_file(monkeypatch):
+    flock = fcntl.flock
+
+    def refuse_folders(descriptor, operation):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EBADF, "a network file system")
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", refuse_folders)
+    assert finish("demo", describe()) == complete(describe())
+
+
+def test_an_experiment_that_was_pruned_says_so_when_it_is_continued():
+    finish("demo", describe())
+    prune_experiment("bn_ff", "demo")
+    with pytest.raises(FileExistsError, match=r"differ in arrays.*It was pruned for bn_ff\. Received: name='demo'"):
+        finish("demo", describe(8))
+
+
+def test_the_provenance_has_the_commit_of_the_checkout(tmp_path, monkeypatch):
+    checkout = provenance.checkout.__wrapped__
+    assert set(finish("demo", describe()).provenance) >= set(provenance.checkout())
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "package" / "results" / "provenance.py"))
+    assert checkout() == {}
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "module.py").write_text("")
+    for words in (["init", "-q"], ["add", "package"], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *words], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    assert checkout() == {"commit": head, "changed": False}
+    (tmp_path / "package" / "module.py").write_text("x = 1")
+    assert checkout() == {"commit": head, "changed": True}
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert checkout() == {}
 
 
 def test_the_lock_of_a_dead_process_is_not_in_the_way():
