@@ -62,7 +62,7 @@ PLACE = re.compile("loc([1-9][0-9]?)")
 # name -> ways to make it, tried in order: the names it is made of (at the same place) and the formula.
 DERIVATIONS: dict[str, tuple[tuple[tuple[str, ...], Callable[..., np.ndarray]], ...]] = {
     "log_chi": (
-        (("log_mu2_noise", "mu2_signal"), lambda noise, signal: (noise - np.log(signal)) / 2),
+        (("log_mu2_noise", "log_mu2_signal"), lambda noise, signal: (noise - signal) / 2),
         (("chi",), np.log),
     ),
     "chi": ((("log_chi",), np.exp),),
@@ -73,6 +73,14 @@ DERIVATIONS: dict[str, tuple[tuple[tuple[str, ...], Callable[..., np.ndarray]], 
 
 # What is stored for a name that grows exponentially.
 STORED_AS = {"chi": "log_chi", "mu2_noise": "log_mu2_noise"}
+
+
+# Names under which results keep the moments of the signal, which can leave the range of float64 as well.
+KEPT_AS = {name: f"log_{name}" for name, moment in MOMENTS.items() if moment.power and not moment.logarithm}
+MEASURED_AS = {kept: name for name, kept in KEPT_AS.items()}
+
+DERIVATIONS |= {name: (((kept,), np.exp),) for name, kept in KEPT_AS.items()}
+DERIVATIONS |= {kept: (((name,), np.log),) for name, kept in KEPT_AS.items()}
 
 
 def place_name(number: int) -> str:
@@ -110,6 +118,47 @@ def stored_name(name: str) -> str:
     """Return the name under which an array is stored: `"chi_loc3"` is kept as `"log_chi_loc3"`."""
     moment, place = split_name(name)
     return array_name(STORED_AS[moment], place) if moment in STORED_AS else name
+
+
+def kept_name(name: str) -> str:
+    """Return the name under which results keep a moment that was measured.
+
+    Example:
+
+    >>> kept_name("mu2_signal_loc1"), kept_name("log_mu2_noise_loc1"), kept_name("reff_signal_loc4")
+    ('log_mu2_signal_loc1', 'log_mu2_noise_loc1', 'reff_signal_loc4')
+    """
+    moment, place = split_name(name)
+    return array_name(KEPT_AS[moment], place) if moment in KEPT_AS else name
+
+
+def measured_name(name: str) -> str:
+    """Return the name of the moment that is kept under a name: the inverse of `kept_name`."""
+    moment, place = split_name(name)
+    return array_name(MEASURED_AS[moment], place) if moment in MEASURED_AS else name
+
+
+def by_kept_name(names: Iterable[str], logarithms: np.ndarray) -> dict[str, np.ndarray]:
+    """Return moments as results keep them, from their natural logarithms, which is what a network returns.
+
+    Args:
+        names: Array names `<moment>_<loc>`, one for each column.
+        logarithms: Array of shape (..., number of names).
+
+    Returns:
+        float64 arrays of shape (...,) by the names under which they are kept.
+
+    Example:
+
+    >>> by_kept_name(["nu2_signal_loc1", "reff_signal_loc1"], np.zeros((2, 2)))
+    {'log_nu2_signal_loc1': array([0., 0.]), 'reff_signal_loc1': array([1., 1.])}
+    """
+    columns = np.moveaxis(np.asarray(logarithms, np.float64), -1, 0)
+    return {kept_name(name): _kept(name, column) for name, column in zip(names, columns, strict=True)}
+
+
+def _kept(name: str, logarithm: np.ndarray) -> np.ndarray:
+    return logarithm if MOMENTS[split_name(name)[0]].power else np.exp(logarithm)
 
 
 def from_logarithms(names: Iterable[str], logarithms: np.ndarray) -> dict[str, np.ndarray]:

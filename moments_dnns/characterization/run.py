@@ -15,7 +15,7 @@ from moments_dnns._backend import describe_device
 from moments_dnns._validation import boolean, refusal, text, warn
 from moments_dnns.data import dataset_label
 from moments_dnns.descriptions.characterization import Characterization
-from moments_dnns.moments import MOMENTS, from_logarithms
+from moments_dnns.moments import MOMENTS, by_kept_name, from_logarithms
 from moments_dnns.results.moments import Moments
 from moments_dnns.results.writers import check_writable, open_writer
 
@@ -122,7 +122,7 @@ def _realize(
     if constant.size:
         first = description.layers[constant[0]]
         warn(f"realization {index}: the signal does not vary at layer {first}, where chi is infinite", RuntimeWarning)
-    return arrays
+    return by_kept_name(MOMENTS, logarithms)
 
 
 def _hash(along: Route, network: keras.Model, with_weights: bool) -> str:

@@ -125,14 +125,13 @@ class Characterization(Description):
     def derive(self, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
         """Return an array that is there or follows, `log_growth` too: see `moments.derive`."""
         if name == "log_growth":
-            return self._log_growth(super().derive(arrays, "log_mu2_noise"), super().derive(arrays, "mu2_signal"))
+            return self._log_growth(super().derive(arrays, "log_mu2_noise"), super().derive(arrays, "log_mu2_signal"))
         return super().derive(arrays, name)
 
-    def _log_growth(self, log_noise: np.ndarray, signal: np.ndarray) -> np.ndarray:
+    def _log_growth(self, log_noise: np.ndarray, log_signal: np.ndarray) -> np.ndarray:
         """Return the logarithm of chi behind a layer over that of its inputs, taken together; 0 of the first."""
         growth = np.zeros(log_noise.shape)
         with np.errstate(divide="ignore", invalid="ignore"):  # a warning named what is not finite when it was measured
-            log_signal = np.log(signal)
             for layer, parents in enumerate(self.parents):
                 if parents:
                     before = [np.logaddexp.reduce(logs[:, list(parents)], axis=1) for logs in (log_noise, log_signal)]

@@ -15,6 +15,7 @@ import attrs
 from moments_dnns._resources import check_disk, check_memory
 from moments_dnns._validation import refusal
 from moments_dnns.descriptions.base import Description
+from moments_dnns.moments import kept_name
 
 from .checksums import EMPTY
 from .files import lengthen, num_rows_of, sync_folder, write_array, write_empty
@@ -29,9 +30,10 @@ MORE_DISK = f"{FEWER}, or a larger disk for npy/, which MOMENTS_DNNS_NPY can nam
 
 def new_record(experiment: Description, provenance: Mapping[str, Any]) -> Record:
     """Return the record of an experiment of which nothing is committed yet."""
-    arrays = (*experiment.array_names, *experiment.described)
+    measured = tuple(map(kept_name, experiment.array_names))
+    arrays = (*measured, *experiment.described)
     record = Record(experiment, arrays, sources=(), in_place=True, provenance=dict(provenance))
-    return attrs.evolve(record, checksums=dict.fromkeys(experiment.array_names, EMPTY))
+    return attrs.evolve(record, checksums=dict.fromkeys(measured, EMPTY))
 
 
 def continued(present: Record, asked: Record, name: str) -> Record:
@@ -89,7 +91,7 @@ def allocate(folder: Path, record: Record) -> None:
     """
     num_columns = record.experiment.num_computations
     num_rows = min(record.experiment.num_realizations, max(1, SMALLEST // (8 * num_columns)))
-    for name in record.experiment.array_names:
+    for name in record.measured:
         write_empty(record.staged(folder, name), num_rows, num_columns)
     for name, array in record.experiment.described.items():
         write_array(record.staged(folder, name), array)
@@ -104,7 +106,7 @@ def grow(folder: Path, record: Record, num_rows: int) -> None:
         OSError: If the disk is too small.
     """
     num_columns, most = record.experiment.num_computations, record.experiment.num_realizations
-    lengths = {record.path(folder, name): 0 for name in record.experiment.array_names}
+    lengths = {record.path(folder, name): 0 for name in record.measured}
     lengths = {path: num_rows_of(path, num_columns) for path in lengths}
     longer = {path: max(num_rows, min(2 * rows, most)) for path, rows in lengths.items() if rows < num_rows}
     if longer:

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 
 from moments_dnns._validation import boolean, refusal, warn
-from moments_dnns.moments import stored_name
+from moments_dnns.moments import kept_name, stored_name
 
 from .folders import experiment_folder, folder_locked, folders_with, locked, npy_folder
 from .moments import Moments
@@ -131,8 +131,6 @@ def merge_experiments(names: Sequence[str], name_merged: str) -> Moments:
         raise TypeError(refusal("names must be a list of names of experiments.", names=names))
     if len(names) < 2:
         raise ValueError(refusal("names must be at least two experiments.", names=names))
-    if (experiment_folder(name_merged) / RECORD_FILE).exists():
-        raise FileExistsError(refusal("the merged experiment needs a new name.", name=name_merged))
     parts = [load_experiment(name) for name in names]
     for name, part in zip(names[1:], parts[1:], strict=True):
         differences = _record(parts[0]).differences(_record(part))
@@ -157,15 +155,20 @@ def merge_experiments(names: Sequence[str], name_merged: str) -> Moments:
             )
         )
     described = parts[0].experiment.described
-    arrays = {array: np.concatenate([part[array] for part in parts]) for array in parts[0] if array not in described}
-    arrays |= {array: parts[0][array] for array in parts[0] if array in described}
+    arrays = {
+        array: parts[0][array] if array in described else np.concatenate([part[array] for part in parts])
+        for array in parts[0].arrays
+    }
     merged = Moments(
         arrays,
         attrs.evolve(parts[0].experiment, num_realizations=num_rows(sources)),
         sources,
         combine(part.provenance for part in parts),
     )
-    save_experiment(merged, name_merged)
+    try:
+        save_experiment(merged, name_merged)
+    except FileExistsError as error:
+        raise FileExistsError(refusal("the merged experiment needs a new name.", name=name_merged)) from error
     return merged
 
 
@@ -202,18 +205,19 @@ def keep_arrays(name: str, arrays: Iterable[str], pruned_for: str | None = None)
         raise TypeError(refusal("arrays must be names of arrays.", arrays=arrays))
     if not (experiment_folder(name) / RECORD_FILE).exists():
         raise unknown(name)
-    kept = list(dict.fromkeys([*map(stored_name, names), "depth"]))
+    wanted = list(dict.fromkeys([*map(stored_name, names), "depth"]))
     with writing(name) as folder:
         moments = load_experiment(name)
-        missing = [array for array in kept if array not in moments or not is_array_name(array)]
+        missing = [array for array in wanted if array not in moments or not is_array_name(array)]
+        kept = [kept_name(array) if kept_name(array) in moments.arrays else array for array in wanted]
         if missing:
             raise ValueError(
                 refusal(f"expected arrays of the experiment, which lacks: {', '.join(missing)}.", name=name)
             )
-        if set(kept) == set(moments):
+        if set(kept) == set(moments.arrays):
             return 0
         before = num_bytes(folder)
-        provenance = {**moments.provenance, "pruned_for": pruned_for or ", ".join(kept)}
+        provenance = {**moments.provenance, "pruned_for": pruned_for or ", ".join(wanted)}
         pruned = Moments({array: moments[array] for array in kept}, moments.experiment, moments.sources, provenance)
         publish(folder, _record(pruned), pruned.arrays)
         return before - num_bytes(folder)
@@ -271,4 +275,4 @@ def unknown(name: str) -> FileNotFoundError:
 
 def _record(moments: Moments) -> Record:
     in_place = moments.sources == (Source(moments.experiment.seed, 0, moments.num_realizations),)
-    return Record(moments.experiment, tuple(moments), moments.sources, in_place, moments.provenance)
+    return Record(moments.experiment, tuple(moments.arrays), moments.sources, in_place, moments.provenance)

@@ -10,7 +10,7 @@ import numpy as np
 
 from moments_dnns._validation import refusal
 from moments_dnns.descriptions.base import AnyDescription, Description
-from moments_dnns.moments import array_name, split_name
+from moments_dnns.moments import array_name, measured_name, split_name
 
 from .provenance import pruned_in_words
 from .record import Source, num_rows, overlap
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 class Moments(Mapping[str, np.ndarray], Generic[AnyDescription]):
     """The moments of an experiment: a read-only mapping from names to read-only arrays.
 
-    Iterating lists what is stored: the raw names `<moment>_<loc>`, `depth` and `res_depth`. Indexing, and `in`, know
-    beside them what follows from them: `log_chi_<loc>`, `chi_<loc>`, `mu2_noise_<loc>`. The values are float64: the
-    moments of narrow and deep networks leave the range of float32.
+    Iterating lists what was measured: the raw names `<moment>_<loc>`, `depth` and `res_depth`. Indexing, and `in`, know
+    beside them what follows from them: `log_chi_<loc>`, `chi_<loc>`, `mu2_noise_<loc>`, and `log_<moment>_<loc>` of the
+    moments of the signal. The values are float64. Moments of deep networks may leave its range too: their logarithms
+    are what is kept, from which values follow, so that chi is finite wherever its logarithm is.
 
     Args:
-        arrays: Raw arrays of shape (realizations, num_computations). `depth` and `res_depth` follow from the
-            description, and are added where `depth` is not among them.
+        arrays: Raw arrays of shape (realizations, num_computations), or logarithms `log_<moment>_<loc>` of them.
+            `depth` and `res_depth` follow from the description, and are added where `depth` is not among them.
         experiment: The description, of an experiment or of a model; there may be fewer realizations than its
             `num_realizations`.
         sources: Which realizations the rows are, in order; by default the first ones of `experiment.seed`.
@@ -84,6 +85,8 @@ class Moments(Mapping[str, np.ndarray], Generic[AnyDescription]):
                     num_realizations=self.experiment.num_realizations,
                 )
             )
+        if len(set(self)) < len(self.arrays):
+            raise ValueError(refusal("expected values or logarithms of a moment, not both.", arrays=list(self.arrays)))
         expected, described = (self.num_realizations, self.experiment.num_computations), self.experiment.described
         for name, array in self.arrays.items():
             if name not in described and array.shape != expected:
@@ -119,7 +122,7 @@ class Moments(Mapping[str, np.ndarray], Generic[AnyDescription]):
         return True
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.arrays)
+        return map(measured_name, self.arrays)
 
     def __len__(self) -> int:
         return len(self.arrays)
@@ -127,7 +130,11 @@ class Moments(Mapping[str, np.ndarray], Generic[AnyDescription]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Moments) and (
             (self.experiment, self.sources, set(self)) == (other.experiment, other.sources, set(other))
-            and all(np.array_equal(array, other[name], equal_nan=True) for name, array in self._raw().items())
+            # As they are kept, if both are: two logarithms may differ where the values have left float64's range.
+            and all(
+                np.array_equal(self[name], other[name], equal_nan=True)
+                for name in (self.arrays if set(self.arrays) == set(other.arrays) else self)
+            )
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -176,7 +183,7 @@ class Moments(Mapping[str, np.ndarray], Generic[AnyDescription]):
             if len(places) == 1 or not set(everywhere) <= set(self):
                 variables[name] = (("realization", columns), array)
             elif name == everywhere[0]:
-                stacked = np.stack([self.arrays[at_place] for at_place in everywhere])
+                stacked = np.stack([self[at_place] for at_place in everywhere])
                 variables[moment] = (("place", "realization", columns), stacked)
         seed, realization = self._indices()
         coordinates = {
@@ -218,7 +225,7 @@ class Moments(Mapping[str, np.ndarray], Generic[AnyDescription]):
         )
 
     def _raw(self) -> dict[str, np.ndarray]:
-        return {name: array for name, array in self.arrays.items() if name not in self.experiment.described}
+        return {name: self[name] for name in self if name not in self.experiment.described}
 
     def _indices(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the seed and the index of every realization."""

@@ -21,7 +21,7 @@ from moments_dnns._validation import one_of
 from moments_dnns.descriptions.base import Description
 from moments_dnns.descriptions.characterization import Characterization
 from moments_dnns.descriptions.experiment import Experiment
-from moments_dnns.moments import MOMENTS, STORED_AS, place_number, split_name
+from moments_dnns.moments import KEPT_AS, MOMENTS, STORED_AS, measured_name, place_number, split_name
 
 from .checksums import EMPTY, checksum, digest
 
@@ -123,7 +123,9 @@ def is_array_name(name: str) -> bool:
     (True, False)
     """
     moment, place = split_name(name)
-    return name in DESCRIBED or (moment in {*MOMENTS, *STORED_AS.values()} and place_number(place) is not None)
+    return name in DESCRIBED or (
+        moment in {*MOMENTS, *STORED_AS.values(), *KEPT_AS.values()} and place_number(place) is not None
+    )
 
 
 @attrs.frozen
@@ -150,6 +152,11 @@ class Record:
     token: str = attrs.field(factory=lambda: secrets.token_hex(8))
 
     @property
+    def measured(self) -> tuple[str, ...]:
+        """The names of the arrays that have a row for every realization; the others follow from the description."""
+        return tuple(name for name in self.arrays if name not in DESCRIBED)
+
+    @property
     def row_ranges(self) -> list[tuple[int, int]]:
         """Where the realizations of every source lie in the files: rows start, ..., stop - 1."""
         if self.in_place:
@@ -164,11 +171,7 @@ class Record:
     def with_rows(self, arrays: Mapping[str, np.ndarray], numbers: Sequence[int]) -> Record:
         """Return the record with the checksums of more rows, whose numbers are given, of the measured arrays."""
         before = self.checksums or {}
-        added = {
-            name: checksum(arrays[name], numbers, before.get(name, EMPTY))
-            for name in self.arrays
-            if name not in DESCRIBED
-        }
+        added = {name: checksum(arrays[name], numbers, before.get(name, EMPTY)) for name in self.measured}
         return attrs.evolve(self, checksums=added)
 
     def differences(self, other: Record) -> dict[str, tuple[Any, Any]]:
@@ -177,8 +180,10 @@ class Record:
         images = self.provenance.get("dataset_sha256"), other.provenance.get("dataset_sha256")
         if None not in images and images[0] != images[1]:
             differences["dataset_sha256"] = images
-        if lacking := set(self.arrays) ^ set(other.arrays):
-            differences["arrays"] = (sorted(lacking & set(self.arrays)), sorted(lacking & set(other.arrays)))
+        # Earlier versions kept values where this one keeps logarithms.
+        mine, theirs = (set(map(measured_name, each.arrays)) for each in (self, other))
+        if mine != theirs:
+            differences["arrays"] = (sorted(mine - theirs), sorted(theirs - mine))
         return differences
 
     def path(self, folder: Path, array: str) -> Path:
@@ -253,7 +258,7 @@ class Record:
                 self.checksums is None
                 or (
                     isinstance(self.checksums, dict)
-                    and set(self.checksums) == set(self.arrays) - set(DESCRIBED)
+                    and set(self.checksums) == set(self.measured)
                     and all(
                         isinstance(each, str) and re.fullmatch("[0-9a-f]{16}", each) for each in self.checksums.values()
                     )

@@ -15,6 +15,7 @@ import numpy as np
 
 from moments_dnns._validation import boolean, refusal
 from moments_dnns.descriptions.base import AnyDescription, Description
+from moments_dnns.moments import derive, measured_name
 
 from .allocation import allocate, check_room, continued, grow, new_record
 from .files import read_array, write_rows
@@ -58,20 +59,22 @@ class Writer(ABC, Generic[AnyDescription]):
 
         Args:
             realizations: Their indices, all of them missing until now.
-            arrays: Arrays of shape (len(realizations), num_computations) for every raw name.
+            arrays: Arrays of shape (len(realizations), num_computations) for every measured moment: its values, or its
+                logarithms under the name under which they are kept.
 
         Raises:
             TypeError, ValueError: If the indices, names, types or shapes are not those.
             OSError: If the disk fails or is full; what was committed before remains.
         """
         committed = self._checked(realizations, arrays)
+        kept = {name: np.asarray(derive(arrays, name), np.float64) for name in self._record.measured}
         added = (Source(self._experiment.seed, index, index + 1) for index in committed)
         record = attrs.evolve(
             self._record,
             sources=joined(sorted((*self._record.sources, *added))),
             provenance={**self._record.provenance, **end(self._begun)},
-        ).with_rows(arrays, committed)
-        self._write(committed, arrays, record)
+        ).with_rows(kept, committed)
+        self._write(committed, kept, record)
         self._record = record
 
     def note(self, **notes: Any) -> None:
@@ -85,7 +88,7 @@ class Writer(ABC, Generic[AnyDescription]):
             Source(seed, start, min(stop, asked)) for seed, start, stop in self._record.sources if start < asked
         )
         row_ranges = attrs.evolve(self._record, sources=sources).row_ranges
-        arrays = {name: self._read(name, row_ranges) for name in self._experiment.array_names}
+        arrays = {name: self._read(name, row_ranges) for name in self._record.measured}
         return Moments(arrays, self._experiment, sources, self._record.provenance)
 
     def _checked(self, realizations: Sequence[int], arrays: Mapping[str, np.ndarray]) -> list[int]:
@@ -96,7 +99,7 @@ class Writer(ABC, Generic[AnyDescription]):
             raise ValueError(
                 refusal("realizations must be different ones that are missing.", realizations=realizations)
             )
-        if set(arrays) != set(self._experiment.array_names):
+        if sorted(map(measured_name, arrays)) != sorted(self._experiment.array_names):
             raise ValueError(refusal(f"arrays must be {', '.join(self._experiment.array_names)}.", arrays=list(arrays)))
         expected = (len(indices), self._experiment.num_computations)
         for name, values in arrays.items():
@@ -124,7 +127,7 @@ class DiskWriter(Writer[AnyDescription]):
     def _write(self, realizations: Sequence[int], arrays: Mapping[str, np.ndarray], record: Record) -> None:
         grow(self._folder, record, max(realizations) + 1)
         for name, values in arrays.items():
-            write_rows(record.path(self._folder, name), realizations, np.asarray(values, np.float64))
+            write_rows(record.path(self._folder, name), realizations, values)
         write_record(self._folder, record)
         # With the first commit of a new experiment its arrays come to their places, and one it replaces goes.
         if not self._record.sources:
@@ -146,7 +149,7 @@ class MemoryWriter(Writer[AnyDescription]):
     def __init__(self, experiment: AnyDescription, record: Record):
         super().__init__(experiment, record)
         shape = (experiment.num_realizations, experiment.num_computations)
-        self._arrays = {name: np.full(shape, np.nan) for name in experiment.array_names}
+        self._arrays = {name: np.full(shape, np.nan) for name in record.measured}
 
     def _write(self, realizations: Sequence[int], arrays: Mapping[str, np.ndarray], record: Record) -> None:
         for name, values in arrays.items():

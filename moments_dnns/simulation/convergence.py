@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from moments_dnns.moments import MOMENTS, derive, split_name
+from moments_dnns.moments import MOMENTS, derive, measured_name, split_name
 
 Row = Mapping[str, np.ndarray]
 
@@ -110,12 +110,11 @@ class Convergence:
         samples = {name: np.stack([row[name] for row in self._latest]) for name in self._latest[0]}
         self._latest = []
         # A dead network has infinite logarithms: such means never converge, which is no error here.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            for name in list(samples):
-                if "mu2_signal" in name:
-                    log_chi = name.replace("mu2_signal", "log_chi")
-                    samples[log_chi] = derive(samples, log_chi)
-            for name, sample in samples.items():
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            measured = [measured_name(name) for name in samples]
+            of_chi = [name.replace("mu2_signal", "log_chi") for name in measured if "mu2_signal" in name]
+            for name in (*measured, *of_chi):
+                sample = derive(samples, name)
                 # In units of the first means: squares of the moments of a narrow, deep network leave float64's range.
                 unit = self._units.setdefault(name, _unit(name, sample.mean(axis=0)))
                 known = self._means.get(name)

@@ -19,7 +19,7 @@ from moments_dnns._backend import check_threads, use_backend
 from moments_dnns._validation import refusal
 from moments_dnns.data import Images, draw_batch, load_images
 from moments_dnns.descriptions.experiment import Experiment
-from moments_dnns.moments import from_logarithms
+from moments_dnns.moments import array_name, by_kept_name, from_logarithms
 
 
 class Chunk(NamedTuple):
@@ -27,7 +27,7 @@ class Chunk(NamedTuple):
 
     Args:
         realizations: Their indices.
-        arrays: float64 arrays of shape (len(realizations), num_computations) by array name.
+        arrays: float64 arrays of shape (len(realizations), num_computations), by the names under which they are kept.
         problems: Messages of warnings, about moments that are not finite or leave the range of float64.
         num_constant_channels: In a batch, how many channels have the same value at every pixel of every image, so that
             they have no standard deviation and stay zero; the largest such number among the batches.
@@ -87,7 +87,7 @@ class Simulator:
     >>> from moments_dnns.data import load_images
     >>> experiment = Experiment("vanilla", 2, 3, 4, 2, 1, dataset="photo", num_computations=2)
     >>> chunk = Simulator(experiment, load_images("photo")).run([7, 8, 9])
-    >>> chunk.realizations, chunk.arrays["nu2_signal_loc3"].shape
+    >>> chunk.realizations, chunk.arrays["log_nu2_signal_loc3"].shape
     ((7, 8, 9), (3, 2))
 
     Reference: section 6 of arXiv 1811.03087.
@@ -123,9 +123,23 @@ class Simulator:
         with closing(drawn_ahead(self.draw, groups)) as drawn:
             for group, inputs in drawn:
                 logarithms = self.realize(group, inputs.arrays)
-                arrays = from_logarithms(self.experiment.array_names, logarithms)
-                messages = tuple(self.experiment.out_of_range(group, arrays, logarithms))
-                yield Chunk(group, arrays, messages, inputs.num_constant_channels)
+                names = self.experiment.array_names
+                values = from_logarithms(names, logarithms)
+                messages = *self.experiment.out_of_range(group, values, logarithms), *self._constant(group, logarithms)
+                yield Chunk(group, by_kept_name(names, logarithms), messages, inputs.num_constant_channels)
+
+    def _constant(self, group: Group, logarithms: np.ndarray) -> Generator[str]:
+        """Yield a warning for every realization whose signal is constant where its noise is not."""
+        column = {name: logarithms[..., k] for k, name in enumerate(self.experiment.array_names)}
+        for place in self.experiment.places:
+            signal, noise = (column[array_name(moment, place)] for moment in ("mu2_signal", "log_mu2_noise"))
+            for index, constant in zip(group, np.isneginf(signal) & np.isfinite(noise), strict=True):
+                if constant.any():
+                    layer = self.experiment.depth[constant.argmax()]
+                    yield (
+                        f"realization {index}: the signal does not vary at {place} of layer {layer} in float32, where "
+                        "chi is infinite: biases may exceed it by more than seven digits"
+                    )
 
     def draw(self, realizations: Group) -> Inputs:
         """Return what the network is called with for some realizations, at most `per_call`."""

@@ -25,7 +25,8 @@ from moments_dnns.results.record import indices
 from moments_dnns.results.writers import Writer, check_writable, open_writer
 
 from .convergence import Convergence, Row
-from .executors import submit_all, worker_pool
+from .estimates import check_network
+from .executors import submit_all, visible_gpus, worker_pool
 from .interruption import interruptible
 from .options import CHUNK_SIZE, RunOptions
 from .realizations import Chunk, run_chunk, stream_chunks
@@ -85,7 +86,7 @@ def run_experiment(
         OSError: If the dataset cannot be downloaded or read, or the disk is full.
         RuntimeError: If a worker fails again and again.
         KeyboardInterrupt: On Ctrl-C and SIGTERM; with a name, what was finished is saved, and the message says so.
-        MemoryError: If the arrays do not fit in memory.
+        MemoryError: If the network or the arrays do not fit in memory.
 
     Example:
 
@@ -111,6 +112,7 @@ def run_experiment(
     check_writable(name_experiment, experiment, overwrite)
     images = load_images(dataset)
     experiment.check_images(images.images.shape)
+    check_network(experiment, images.images.shape[1:], elsewhere=executor is not None or bool(visible_gpus()))
     with interruptible(name_experiment), _executor(options.workers, executor) as chosen:
         import keras  # only now: bad arguments were refused before a backend starts
 

@@ -36,11 +36,11 @@ def test_what_is_saved_is_loaded(architecture, npy_folder):
     assert loaded.provenance == saved.provenance
     with pytest.raises(ValueError, match="read-only"):
         loaded["depth"][0] = 0
-    for name, array in saved.items():
+    for name, array in saved.arrays.items():
         plain = np.load(npy_folder / "demo" / f"{name}.npy", allow_pickle=False)
         np.testing.assert_array_equal(plain, array)
         assert plain.dtype == array.dtype
-    assert {path.stem for path in (npy_folder / "demo").iterdir()} == {*saved, "experiment"}
+    assert {path.stem for path in (npy_folder / "demo").iterdir()} == {*saved.arrays, "experiment"}
 
 
 def test_saving_keeps_sources():
@@ -62,11 +62,11 @@ def test_saving_never_overwrites_silently():
 
 def test_saving_leaves_arrays_made_elsewhere_alone(npy_folder):
     (npy_folder / "demo").mkdir(parents=True)
-    np.save(npy_folder / "demo" / "nu2_signal_loc3.npy", np.ones(3))
+    np.save(npy_folder / "demo" / "log_nu2_signal_loc3.npy", np.ones(3))
     for write in WRITING.values():
         with pytest.raises(FileExistsError, match=r"holds no experiment\.json"):
             write("demo")
-    assert np.load(npy_folder / "demo" / "nu2_signal_loc3.npy").tolist() == [1, 1, 1]
+    assert np.load(npy_folder / "demo" / "log_nu2_signal_loc3.npy").tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_keeping_arrays_keeps_these_alone(pruned_for, npy_folder):
     assert freed == before - folder_bytes(npy_folder / "demo") > 0
     kept = load_experiment("demo")
     assert list(kept) == ["log_chi_loc3", "nu2_signal_loc1", "depth"]
-    assert {path.stem for path in (npy_folder / "demo").iterdir()} == {*kept, "experiment"}
+    assert {path.stem for path in (npy_folder / "demo").iterdir()} == {*kept.arrays, "experiment"}
     for name in ("chi_loc3", "nu2_signal_loc1"):
         np.testing.assert_array_equal(kept[name], saved[name])
     assert kept.provenance == {"device": "CPU", "pruned_for": pruned_for or "log_chi_loc3, nu2_signal_loc1, depth"}

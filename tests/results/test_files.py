@@ -56,7 +56,7 @@ ARRAY_DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", ARRAY_DAMAGES.values(), ids=ARRAY_DAMAGES)
-@pytest.mark.parametrize("array", ["nu2_signal_loc3", "depth"])
+@pytest.mark.parametrize("array", ["log_nu2_signal_loc3", "depth"])
 def test_a_damaged_array_is_named(damage, array, npy_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     save_experiment(complete(describe()), "demo")
@@ -76,7 +76,7 @@ def test_a_depth_that_contradicts_the_description_is_refused(npy_folder):
 
 @fuzz
 @given(
-    file=st.sampled_from(["experiment.json", "nu2_signal_loc1.npy", "depth.npy", "res_depth.npy"]),
+    file=st.sampled_from(["experiment.json", "log_nu2_signal_loc1.npy", "depth.npy", "res_depth.npy"]),
     start=st.integers(0, 300),
     length=st.integers(0, 80),
     patch=st.binary(max_size=80),
@@ -121,5 +121,5 @@ def test_any_header_may_be_there(npy_folder, old, new):
         length = -(-(len(header) + 11) // 64) * 64 - 10
         return content[:8] + length.to_bytes(2, "little") + header.ljust(length - 1).encode() + b"\n" + content[128:]
 
-    load_with(npy_folder, "nu2_signal_loc1.npy", change)
+    load_with(npy_folder, "log_nu2_signal_loc1.npy", change)
     assert not Path("executed").exists()

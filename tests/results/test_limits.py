@@ -177,7 +177,7 @@ def test_files_grow_as_they_fill(npy_folder, monkeypatch):
     monkeypatch.setattr(allocation, "SMALLEST", 8 * 2 * 4)
     sizes = []
     for _ in run("demo", describe(40), chunk=1):
-        sizes.append(len(np.load(npy_folder / "demo" / "nu2_signal_loc1.npy")))
+        sizes.append(len(np.load(npy_folder / "demo" / "log_nu2_signal_loc1.npy")))
         assert is_genuine(load_experiment("demo"))
     assert sorted(set(sizes)) == [4, 8, 16, 32, 40]
     assert all(size >= count for count, size in enumerate(sizes, 1))

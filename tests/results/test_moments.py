@@ -52,8 +52,10 @@ def test_moments_are_equal_where_all_of_them_is():
     assert moments == complete(describe())
     assert moments != complete(describe(seed=1))
     arrays = {name: array.copy() for name, array in moments.arrays.items()}
-    arrays["nu2_signal_loc1"][0, 0] += 1e-9
+    arrays["log_nu2_signal_loc1"][0, 0] += 1e-9
     assert moments != Moments(arrays, describe())
+    with pytest.raises(ValueError, match="values or logarithms of a moment, not both"):
+        Moments({"nu2_signal_loc1": np.ones((6, 2)), "log_nu2_signal_loc1": np.zeros((6, 2))}, describe())
     assert moments != dict(moments)
 
 

@@ -17,7 +17,7 @@ from moments_dnns.results.files import CorruptExperimentError
 from moments_dnns.results.record import DESCRIPTIONS, Record
 from moments_dnns.results.transactions import read_record
 from tests.support.harm import READING, WRITING, fuzz, link_outside, load_with, make_folder, make_pipe
-from tests.support.synthetic import complete, describe, finish, is_genuine, rows
+from tests.support.synthetic import complete, describe, finish, is_genuine
 
 MODEL = Characterization("net", ("input", "dense"), ((), (0,)), 3, (8, 4, 4, 1), "array-0123")
 
@@ -130,10 +130,10 @@ RECORDS = Path(__file__).parents[1] / "support" / "records"  # as the library of
 
 
 def write_arrays(folder, record):
-    """Write the arrays of a record beside it."""
-    experiment = record.experiment
-    for name, array in {**rows(experiment, range(experiment.num_realizations)), **experiment.described}.items():
-        np.save(folder / f"{name}.npy", array)
+    """Write the arrays of a record beside it: values, as earlier versions kept them."""
+    moments = complete(record.experiment)
+    for name in record.arrays:
+        np.save(folder / f"{name}.npy", moments[name])
 
 
 @pytest.mark.parametrize("schema", LATER)

@@ -11,7 +11,7 @@ def test_foreign_files_do_not_count(npy_folder):
     save_experiment(saved, "demo")
     prune_experiment("bn_ff", "demo")
     pruned = load_experiment("demo")
-    for foreign in ("nu2_signal_loc1.npy", "notes.txt", "weights.npy", "nu2_signal_loc1.npy.0123456789abcdef"):
+    for foreign in ("log_nu2_signal_loc1.npy", "notes.txt", "weights.npy", "log_nu2_signal_loc1.npy.0123456789abcdef"):
         (npy_folder / "demo" / foreign).write_bytes(b"foreign")
     assert load_experiment("demo") == pruned
 
@@ -30,7 +30,7 @@ def test_a_reader_never_sees_a_mixture(monkeypatch):
 
     def read_while_somebody_writes(folder, record, name):
         array = read(folder, record, name)
-        if name == "nu2_signal_loc2":
+        if name == "log_nu2_signal_loc2":
             next(interventions, lambda: None)()
         return array
 

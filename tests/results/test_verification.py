@@ -15,10 +15,10 @@ from moments_dnns.results.files import CorruptExperimentError
 from moments_dnns.results.verification import UNVERIFIED, VERIFIED, verify_experiment
 from moments_dnns.results.writers import open_writer
 from tests.support.harm import READING
-from tests.support.synthetic import complete, describe, finish, run
+from tests.support.synthetic import complete, describe, finish, rows, run
 
-FILE = "nu2_signal_loc1.npy"
-OTHER = "nu2_signal_loc2.npy"
+FILE = "log_nu2_signal_loc1.npy"
+OTHER = "log_nu2_signal_loc2.npy"
 
 
 def flip_a_bit(path):
@@ -89,7 +89,7 @@ def test_whatever_writes_leaves_checksums_that_hold():
     prune_experiment("bn_ff", "pruned")
     for name in ("run", "stopped", "saved", "merged", "pruned"):
         states = verify_experiment(name)
-        assert set(states) == {"experiment.json", *(f"{array}.npy" for array in load_experiment(name))}
+        assert set(states) == {"experiment.json", *(f"{array}.npy" for array in load_experiment(name).arrays)}
         assert set(states.values()) == {VERIFIED}
 
 
@@ -140,23 +140,19 @@ def test_a_checksum_is_that_of_all_rows_however_they_came():
 def test_the_cost_of_checksums_is_small():
     """Of 168 kB of rows at a commit, beside tens of fsyncs; a bound ten times the 0.8 ms measured on two cores."""
     experiment = attrs.evolve(describe(1000), total_depth=100, num_computations=100)
-    rows = np.zeros((10, 100))
+    zeros = np.zeros((10, 100))
     begun = time.perf_counter()
     for _ in experiment.array_names:
-        checksum(rows, range(10))
+        checksum(zeros, range(10))
     assert time.perf_counter() - begun < 0.1
 
 
 def test_rows_that_no_record_counts_do_not_matter(npy_folder):
     with open_writer("demo", describe(6), {}) as writer:
-        writer.commit([1], {name: array[1:2] for name, array in _measured(complete(describe())).items()})
+        writer.commit([1], rows(describe(), [1]))
     path = npy_folder / "demo" / FILE
     array = np.load(path)
     array[3] = 7.0
     np.save(path, array)
     assert load_experiment("demo").sources == ((0, 1, 2),)
     assert finish("demo", describe(6)) == complete(describe())
-
-
-def _measured(moments):
-    return {name: moments[name] for name in moments.experiment.array_names}

@@ -35,9 +35,9 @@ from tests.support.synthetic import complete, describe, finish, is_genuine, rows
 def test_a_run_from_beginning_to_end(architecture, npy_folder):
     experiment = describe(7, architecture=architecture)
     assert finish("demo", experiment) == complete(experiment)
-    for name, expected in complete(experiment).items():
+    for name, expected in complete(experiment).arrays.items():
         np.testing.assert_array_equal(np.load(npy_folder / "demo" / f"{name}.npy", allow_pickle=False), expected)
-    assert {path.stem for path in (npy_folder / "demo").iterdir()} == {*complete(experiment), "experiment"}
+    assert {path.stem for path in (npy_folder / "demo").iterdir()} == {*complete(experiment).arrays, "experiment"}
 
 
 def test_what_is_committed_is_there_at_once_in_the_order_of_the_indices(npy_folder):
@@ -50,7 +50,7 @@ def test_what_is_committed_is_there_at_once_in_the_order_of_the_indices(npy_fold
         assert load_experiment("demo") == writer.moments()
         assert load_experiment("demo").sources == (Source(0, 1, 2), Source(0, 4, 5))
         assert is_genuine(writer.moments())
-        plain = np.load(npy_folder / "demo" / "nu2_signal_loc1.npy", allow_pickle=False)
+        plain = np.load(npy_folder / "demo" / "log_nu2_signal_loc1.npy", allow_pickle=False)
         assert np.isnan(plain[:, 0]).tolist() == [True, False, True, True, False, True]
         writer.commit(np.array([2, 3]), rows(describe(6), [2, 3]))
         assert load_experiment("demo").sources == (Source(0, 1, 5),)
@@ -228,8 +228,8 @@ def test_provenance_is_json(name):
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-8])])
 def test_a_damaged_experiment_is_not_continued_but_can_be_overwritten(damage, npy_folder):
     next(run("demo", describe()))
-    damage(npy_folder / "demo" / "nu2_signal_loc3.npy")
-    with pytest.raises(CorruptExperimentError, match=r"nu2_signal_loc3\.npy"):
+    damage(npy_folder / "demo" / "log_nu2_signal_loc3.npy")
+    with pytest.raises(CorruptExperimentError, match=r"log_nu2_signal_loc3\.npy"):
         finish("demo", describe())
     assert finish("demo", describe(), overwrite=True) == complete(describe())
 

@@ -410,3 +410,40 @@ def test_one_network_serves_all_seeds(monkeypatch):
     assert len(built) == 1
     assert moments[0] == moments[2] != moments[1]
     assert [each.experiment.seed for each in moments] == [5, 6, 5]
+
+
+@pytest.mark.parametrize(
+    "change", [{"num_channels": 10**12}, {"total_depth": 2 * 10**12}, {"kernel_size": 3, "num_channels": 10**7}]
+)
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_networks_larger_than_memory_are_refused_before_a_backend_starts(change, elsewhere, monkeypatch, npy_folder):
+    monkeypatch.setattr("moments_dnns.simulation.run.visible_gpus", lambda: ["0"] if elsewhere else [])
+    monkeypatch.setattr("moments_dnns.simulation.run.open_writer", lambda *_: pytest.fail("it was begun"))
+    if elsewhere and change.get("kernel_size"):
+        change = change | {"num_channels": 10**8}
+    with pytest.raises(MemoryError, match=r"at least [\d.]+ [TPE]B of memory.*Received: num_channels="):
+        run(**change)
+
+
+@backend
+def test_chi_is_finite_wherever_its_logarithm_is():
+    """A vanilla network with gain 1 halves its signal and its noise at every layer: values leave float64 at depth 1075."""
+    with pytest.warns(RuntimeWarning, match="is 0.0 at layer 1"):
+        moments = run(
+            architecture="vanilla", gain=1.0, total_depth=1200, num_computations=4, num_channels=64, batch_size=16,
+            num_realizations=1, name_experiment="deep",
+        )  # fmt: skip
+    assert (moments["mu2_signal_loc3"][:, -1] == 0).all()
+    assert (moments["log_mu2_signal_loc3"][:, -1] < -745).all()
+    for each in (moments, load_experiment("deep")):
+        assert np.isfinite(each["log_chi_loc3"]).all()
+        np.testing.assert_array_equal(each["chi_loc3"], np.exp(each["log_chi_loc3"]))
+        assert np.isfinite(each["chi_loc3"]).all()
+    difference = moments["log_mu2_noise_loc3"] - moments["log_mu2_signal_loc3"]
+    np.testing.assert_array_equal(moments["log_chi_loc3"], difference / 2)
+
+
+@backend
+def test_biases_that_drown_the_signal_are_warned_of():
+    with pytest.warns(RuntimeWarning, match=r"realization 0: the signal does not vary at loc\d of layer \d"):
+        run(architecture="vanilla", kernel_size=3, bias_variance=1e30, num_realizations=1)

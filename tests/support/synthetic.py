@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from moments_dnns.descriptions.experiment import Experiment
+from moments_dnns.moments import kept_name
 from moments_dnns.results.experiments import load_experiment
 from moments_dnns.results.moments import Moments
 from moments_dnns.results.writers import open_writer
@@ -22,11 +23,12 @@ def describe(num_realizations=6, seed=0, architecture="bn_ff", **parameters):
 
 
 def rows(experiment, indices, seed=None):
-    """Return arrays whose numbers tell their seed, realization, moment, place and depth."""
+    """Return arrays, as they are kept, whose numbers tell their seed, realization, moment, place and depth."""
     seed = experiment.seed if seed is None else seed
     indices = np.asarray(indices, np.float64)[:, None]
     return {
-        name: 1 + 1000 * seed + indices + i / 64 + np.arange(experiment.num_computations) / 1024
+        # Small enough for their exponentials: most are logarithms.
+        kept_name(name): (1 + 1000 * seed + indices + i / 64 + np.arange(experiment.num_computations) / 1024) / 128
         for i, name in enumerate(experiment.array_names)
     }
 
@@ -56,7 +58,7 @@ def finish(name, experiment, **options):
 def is_genuine(moments):
     """Tell whether every row of every array is that of its realization."""
     parts = [rows(moments.experiment, range(source.start, source.stop), source.seed) for source in moments.sources]
-    expected = {name: np.concatenate([part[name] for part in parts]) for name in moments.experiment.array_names}
+    expected = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     expected = Moments(expected, moments.experiment, moments.sources)
     return all(np.array_equal(moments[name], expected[name]) for name in moments)
 
