@@ -6,7 +6,7 @@ from moments_dnns._resources import available_memory, size
 from moments_dnns._validation import refusal
 from moments_dnns.descriptions.experiment import Experiment
 
-LARGEST_MACHINE = 2**45  # bytes: where a machine is not known, what is larger than this fits on none
+LARGEST_MACHINE = 2**44  # bytes: where a machine is not known, what is larger than this fits on none
 
 
 def least_memory(experiment: Experiment, image_shape: tuple[int, ...]) -> int:
@@ -43,7 +43,7 @@ def check_network(experiment: Experiment, image_shape: tuple[int, ...], *, elsew
     if least > (limit := available or LARGEST_MACHINE):
         raise MemoryError(
             refusal(
-                f"a realization takes at least {size(least)} of memory, more than the {size(limit)} there are: expected "
+                f"a realization takes at least {size(least)} of memory, more than {size(limit)}: expected "
                 "fewer channels or layers, or a smaller batch.",
                 num_channels=experiment.num_channels,
                 batch_size=experiment.batch_size,
