@@ -34,7 +34,7 @@ def accelerators() -> list[str]:
 
 
 def uses_xla() -> bool:
-    """Tell whether models are to be compiled by XLA: always with JAX, with TensorFlow on accelerators only.
+    """Return whether models are to be compiled by XLA: always with JAX, with TensorFlow on accelerators only.
 
     On a CPU, TensorFlow's graphs run at the machine's peak, which XLA misses by a wide margin there.
     """

@@ -12,17 +12,13 @@ from cyclopts import App, CycloptsError, Parameter, Token
 
 FAILED = 2
 
-
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
-
 
 # Errors whose message says what is wrong without their name.
 PLAIN = (TypeError, ValueError, LookupError, OSError, RuntimeError, ImportError, CycloptsError)
 
-
 # Lines in which TensorFlow says where an error comes from, before it says what is wrong.
 PLACE = re.compile(r"Graph execution error|Detected at node|\s*File ")
-
 
 # What to do about errors that come from elsewhere, by a pattern of their type and message.
 ADVICE = {
@@ -46,9 +42,7 @@ def _number(kind: type, tokens: Sequence[Token]) -> Any:
 # Numbers as they are written: without this, cyclopts rounds 3.7 where an integer is expected.
 WRITTEN = Parameter(converter=_number)
 
-
 Whole = Annotated[int, WRITTEN]
-
 
 # What is off unless it is asked for, and needs no option that turns it off.
 Switch = Annotated[bool, Parameter(negative=(), show_default=False)]

@@ -76,7 +76,7 @@ def initializer_of(variable: keras.Variable) -> Initializer | None:
 
 
 def is_functional(model: keras.Model) -> bool:
-    """Tell whether a model holds a graph of calls, as models made of inputs and outputs do.
+    """Return whether a model holds a graph of calls, as models made of inputs and outputs do.
 
     Example:
 

@@ -131,7 +131,7 @@ def boolean(name: str, value: Any) -> bool:
 
 
 def is_boolean(value: Any) -> bool:
-    """Tell whether a value is True or False, of Python's or of NumPy's."""
+    """Return whether a value is True or False, of Python's or of NumPy's."""
     return isinstance(value, bool | np.bool_)
 
 

@@ -27,12 +27,9 @@ from moments_dnns.simulation.options import RunOptions
 
 LAYERS = "layers"
 
-
 SUMMARY = "summary"
 
-
 HEADER = ("name", "architecture", "depth", "width", "realizations", "pruned for", "size")
-
 
 # How the values of parameters are written in a line, by the types of their fields; there is no way for other types.
 WRITTEN: dict[str, Any] = {

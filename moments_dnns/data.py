@@ -21,12 +21,9 @@ from ._validation import refusal, whole
 
 Dataset: TypeAlias = str | os.PathLike[str] | np.ndarray
 
-
 SUFFIXES = (".npy", ".npz")
 
-
 KEPT = {"bool": np.uint8, "uint8": np.uint8, "float32": np.float32}  # Any other type of number becomes float64.
-
 
 CONTENT = "images must be a numeric array of shape (images, height, width) or (images, height, width, channels)."
 

@@ -50,14 +50,12 @@ MOMENTS: dict[str, Moment] = {
     "reff_noise": Moment("noise", 0, centred=True, symbol=r"r_\mathrm{{eff}}({})"),
 }
 
-
 Arrays = Mapping[str, np.ndarray]
 
 DECIBELS = 20 / math.log(10)  # of one unit of ln chi
 
 # A place of a layer, by which names of arrays end: "loc3" is the third one.
 PLACE = re.compile("loc([1-9][0-9]?)")
-
 
 # name -> ways to make it, tried in order: the names it is made of (at the same place) and the formula.
 DERIVATIONS: dict[str, tuple[tuple[tuple[str, ...], Callable[..., np.ndarray]], ...]] = {
@@ -69,7 +67,6 @@ DERIVATIONS: dict[str, tuple[tuple[tuple[str, ...], Callable[..., np.ndarray]], 
     "log_mu2_noise": ((("mu2_noise",), np.log),),
     "mu2_noise": ((("log_mu2_noise",), np.exp),),
 }
-
 
 # What is stored for a name that grows exponentially.
 STORED_AS = {"chi": "log_chi", "mu2_noise": "log_mu2_noise"}

@@ -131,7 +131,7 @@ def rate() -> float:
 
 
 def available(dataset: str) -> bool:
-    """Tell whether the images of a dataset are at hand, or can be downloaded."""
+    """Return whether the images of a dataset are at hand, or can be downloaded."""
     try:
         load_images(dataset)
     except OSError as error:
@@ -183,7 +183,7 @@ def results(
 
 
 def is_finished(name: str, num_realizations: int) -> bool:
-    """Tell whether an experiment is saved with all of its realizations and pruned."""
+    """Return whether an experiment is saved with all of its realizations and pruned."""
     if name not in list_experiments():
         return False
     moments = load_experiment(name)
@@ -240,7 +240,7 @@ def overview(name: str, folder: str) -> str:
 
 
 def is_paper(name: str, experiment: Experiment) -> bool:
-    """Tell whether an experiment has the paper's parameters, the images left aside."""
+    """Return whether an experiment has the paper's parameters, the images left aside."""
     paper = Experiment(**settings_of(name, "paper", experiment.dataset))
     return not set(paper.differences(attrs.evolve(experiment, seed=0))) - {"dataset"}
 

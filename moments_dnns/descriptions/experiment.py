@@ -268,7 +268,7 @@ class Experiment(Description):
         )
 
     def takes_ranks(self, of: str) -> bool:
-        """Tell whether effective ranks of the `"signal"` or the `"noise"` are taken."""
+        """Return whether effective ranks of the `"signal"` or the `"noise"` are taken."""
         return {"signal": self.compute_reff_signal, "noise": self.compute_reff_noise}[of]
 
     def check_images(self, shape: tuple[int, ...]) -> None:

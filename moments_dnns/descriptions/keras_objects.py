@@ -154,7 +154,7 @@ def _of_function(function: FunctionType) -> str:
 
 
 def is_local(text: str) -> bool:
-    """Tell whether a specification is of a function that this process alone may know.
+    """Return whether a specification is of a function that this process alone may know.
 
     Example:
 

@@ -14,7 +14,6 @@ from moments_dnns._validation import Check
 
 Documented = TypeVar("Documented", bound=Callable[..., Any])
 
-
 LINE_LENGTH = 120
 
 

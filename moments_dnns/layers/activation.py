@@ -21,7 +21,6 @@ from .state import State, Tensor, register
 FAR = 25  # as a power of 2
 LOG_FAR = 2 * FAR * math.log(2)
 
-
 GRID = np.concatenate([np.linspace(-3, -0.1, 30), np.linspace(0.1, 3, 30)]).astype("float32").reshape(1, 1, 1, -1)
 
 
@@ -115,7 +114,7 @@ def plain(activation: str) -> Callable[[Tensor], Tensor]:
 
 
 def is_homogeneous(function: Callable[[Tensor], Tensor], low: int, high: int) -> bool:
-    """Tell whether a function is positively homogeneous between two scales, given as powers of 2, up to rounding.
+    """Return whether a function is positively homogeneous between two scales, given as powers of 2, up to rounding.
 
     Example:
 

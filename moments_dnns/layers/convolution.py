@@ -147,7 +147,7 @@ class Convolution(Linear):
             )
 
     def samples_outputs(self, shape: tuple[int | None, ...]) -> bool:
-        """Tell whether the outputs of a signal of a shape are drawn without a kernel."""
+        """Return whether the outputs of a signal of a shape are drawn without a kernel."""
         fully_connected = self.kernel_size == self.strides == 1 and tuple(shape[1:3]) == (1, 1)
         if self.sampling == "gram" and not fully_connected:
             raise ValueError(

@@ -16,7 +16,6 @@ from .state import State, Tensor, centred, register, unless_zero
 # |x|^p for the powers in use: products cost a fraction of a general power.
 POWERS = {1: ops.abs, 2: ops.square, 4: lambda x: ops.square(ops.square(x))}
 
-
 # Repeated squaring raises the eigenvalues to the power 2**18, which tells apart those that differ by 1e-5. With a
 # trace of 1, the largest of n eigenvalues is at least 1 / n, and its 8th power well within float32's range.
 NUM_ROUNDS, SQUARINGS_PER_ROUND = 6, 3

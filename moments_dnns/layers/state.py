@@ -17,7 +17,6 @@ Tensor = Any
 # A seed of random numbers, with entries from 0 to 2**31 - 1.
 Seed = Integer[Tensor, "2"]
 
-
 register = keras.saving.register_keras_serializable(package="moments_dnns")
 
 

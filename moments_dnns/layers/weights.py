@@ -19,11 +19,9 @@ from .state import Seed, Tensor, register, unless_zero
 # Gram sampling pays from this ratio of channels to images on: measured, see benchmarks/README.md.
 CHANNELS_PER_IMAGE = 8
 
-
 # Added to the unit diagonal of the float64 correlations, so that rounding leaves every pivot positive. As an error of
 # the outputs it is the root of that, 1.4e-7, about what float32 rounds in the explicit product.
 JITTER = 2e-14
-
 
 # Horizontal strips in which half of a Gram matrix is computed: 5/8 of the work of the whole; more of them gain no time.
 NUM_STRIPS = 4
@@ -168,7 +166,7 @@ def sample_product(
 
 
 def uses_gram(weights: str, batch_size: int | None, num_channels: int) -> bool:
-    """Tell whether the outputs of a fully connected layer are sampled from a Gram matrix.
+    """Return whether the outputs of a fully connected layer are sampled from a Gram matrix.
 
     By itself that happens on TensorFlow only, for layers that are wide enough.
 

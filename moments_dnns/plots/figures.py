@@ -106,7 +106,6 @@ FIGURES: dict[str, Drawing] = {
     ),
 }
 
-
 # Over the layers of a model: see `analysis.layers.layer_arrays`.
 MODEL_LAYERS = Drawing(
     (

@@ -22,7 +22,6 @@ from .specs import Drawing, Overlay
 # Batches over which the theory is averaged: each costs a pass over M x M matrices, seconds for a batch of 64.
 MOST_BATCHES = 4
 
-
 # Points squared times layers that a figure waits for, over all batches: about a minute on one core.
 MOST_WORK = 4e7
 
