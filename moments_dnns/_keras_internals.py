@@ -1,4 +1,4 @@
-"""What this library uses of Keras beyond its public interface: if a new version of Keras breaks it, here.
+"""All uses of Keras beyond its public interface, the only ones that a new version of Keras may break.
 
 `tests/test_keras_internals.py` has a test for each function; `requirements.txt` allows the versions of Keras that pass.
 """
@@ -16,10 +16,10 @@ Initializer = Callable[..., Any]
 
 
 class TensorSeed(keras.random.SeedGenerator):
-    """A seed that is a tensor, where Keras' own generators take integers only.
+    """A seed that is a tensor; Keras' own generators take integers only.
 
-    Keras asks a generator for `next()` and nothing else, so that this one has no state: a layer that draws with it
-    stays a pure function of its seed.
+    Keras calls nothing but `next()` of a generator. This one has no state: a layer that draws with it is a pure
+    function of its seed.
 
     Args:
         seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
@@ -32,7 +32,7 @@ class TensorSeed(keras.random.SeedGenerator):
     """
 
     def __init__(self, seed: Any):
-        # The parent's would make a variable for its state.
+        # The parent's __init__ is not called: it would make a variable for its state.
         self.seed = ops.cast(seed, "uint32" if keras.backend.backend() == "jax" else "int32")
 
     def next(self, ordered: bool = True) -> Any:
@@ -63,7 +63,7 @@ def seeded(initializer: Initializer, seed: Any) -> Initializer:
 def initializer_of(variable: keras.Variable) -> Initializer | None:
     """Return the initializer of a variable that was made in a `keras.StatelessScope` which has not ended yet.
 
-    Keras forgets it as soon as the variable has a value; then, and where there was none, this is None.
+    It is None for a variable that was made with a value, or has one by now: Keras then drops the initializer.
 
     Example:
 
@@ -76,7 +76,7 @@ def initializer_of(variable: keras.Variable) -> Initializer | None:
 
 
 def is_functional(model: keras.Model) -> bool:
-    """Return whether a model holds a graph of calls, as models made of inputs and outputs do.
+    """Return whether a model has a graph of calls, as models made of inputs and outputs have.
 
     Example:
 
@@ -88,11 +88,14 @@ def is_functional(model: keras.Model) -> bool:
 
 
 def nodes(model: keras.Model) -> Iterator[Any]:
-    """Yield the nodes of a functional model that compute something, in the order in which Keras runs them.
+    """Yield the nodes of a functional model, but for its inputs, in the order in which Keras runs them.
 
-    Returns:
-        Keras' own nodes, with `operation` (what is called), `arguments` (which `filled` takes), `input_tensors` and
-        `outputs`, both symbolic.
+    Args:
+        model: A model for which `is_functional` holds.
+
+    Yields:
+        Keras' own nodes, with `operation` (what is called), `arguments` (for `filled`), and the symbolic
+        `input_tensors` and `outputs`.
 
     Example:
 
@@ -105,11 +108,11 @@ def nodes(model: keras.Model) -> Iterator[Any]:
 
 
 def filled(arguments: Any, tensors: Mapping[int, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the positional and the named arguments of a node, with tensors in the places of symbolic ones.
+    """Return the positional and the named arguments of a node, with its symbolic tensors replaced by others.
 
     Args:
         arguments: The `arguments` of a node.
-        tensors: The tensors, by the `id` of the symbolic ones.
+        tensors: The other tensors, by the `id` of the symbolic ones.
 
     Example:
 
@@ -123,7 +126,7 @@ def filled(arguments: Any, tensors: Mapping[int, Any]) -> tuple[tuple[Any, ...],
 
 
 def layers_within(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """Return the layers inside a layer, however deep.
+    """Return all layers inside a layer, those of its layers included.
 
     Example:
 
@@ -137,7 +140,7 @@ def layers_within(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
 def copied_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
     """Return a copy of a `Lambda` layer, with the same function.
 
-    Its `get_config` holds the function as code, which Keras loads only where code is trusted.
+    A copy by `get_config` would hold the function as code, which Keras refuses to load by default.
 
     Example:
 

@@ -35,7 +35,7 @@ HEADER = ("name", "architecture", "depth", "width", "realizations", "pruned for"
 WRITTEN: dict[str, Any] = {
     "bool": bool,
     "float": Annotated[float, _cli.WRITTEN],
-    "int": _cli.Whole,
+    "int": _cli.Integer,
     "str": str,
     "str | Architecture": str,
     "str | None": str | None,

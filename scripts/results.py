@@ -144,7 +144,7 @@ def results(
     *,
     size: Size = "quick",
     dataset: str | None = None,
-    workers: _cli.Whole = CORES,
+    workers: _cli.Integer = CORES,
     names: Annotated[list[str] | None, Parameter(choices=tuple(RESULTS), consume_multiple=True)] = None,
     verbose: bool = True,
 ) -> None:

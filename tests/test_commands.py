@@ -449,7 +449,7 @@ def test_completion_can_be_installed(shell, tmp_path, monkeypatch, capsys):
 def test_numbers_are_taken_as_they_are_written():
     seen = []
 
-    def count(*, number: _cli.Whole = 1, on: _cli.Switch = False) -> None:
+    def count(*, number: _cli.Integer = 1, on: _cli.Switch = False) -> None:
         """Count."""
         seen.append((number, on))
 
