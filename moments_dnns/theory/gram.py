@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from moments_dnns._validation import refusal
-from moments_dnns.descriptions.boundaries import NOTHING
+from moments_dnns.descriptions.boundaries import PADDED
 
 # Gram matrices of more points take minutes and gigabytes for every layer.
 MOST_POINTS = 4096
@@ -127,7 +127,7 @@ def convolved(gram: np.ndarray, reads: np.ndarray, gain: float = 2.0) -> np.ndar
     framed = np.pad(gram, (0, 1))  # One more point, which is zero: what padding shows.
     total = np.zeros_like(gram)
     for read in reads:
-        points = np.where(read == NOTHING, len(gram), images + read).ravel()
+        points = np.where(read == PADDED, len(gram), images + read).ravel()
         total += framed[np.ix_(points, points)]
     return total * (gain / entries)
 

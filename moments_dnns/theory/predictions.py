@@ -13,7 +13,7 @@ import numpy as np
 from moments_dnns import _seeds
 from moments_dnns._validation import refusal, whole
 from moments_dnns.data import Images, draw_batch
-from moments_dnns.descriptions.boundaries import NOTHING, read_pixels
+from moments_dnns.descriptions.boundaries import PADDED, read_pixels
 from moments_dnns.descriptions.experiment import Experiment
 
 from .gram import MOST_POINTS, Grams
@@ -77,7 +77,7 @@ def _patches(images: np.ndarray, reads: np.ndarray) -> np.ndarray:
     batch, height, width, channels = images.shape
     pixels = np.asarray(images, np.float64).reshape(batch, height * width, channels)
     # Padding is a last pixel that is zero: its number is -1.
-    framed = np.concatenate([pixels, np.zeros((batch, -NOTHING, channels))], axis=1)
+    framed = np.concatenate([pixels, np.zeros((batch, -PADDED, channels))], axis=1)
     return framed[:, reads.T]
 
 
