@@ -62,6 +62,7 @@ def product_precision(precision: str) -> AbstractContextManager[Any]:
 
     Example:
 
+    >>> import keras
     >>> with product_precision("float32"):
     ...     keras.ops.matmul(np.ones((1, 2)), np.ones((2, 1))).shape[0]
     1

@@ -146,8 +146,8 @@ class Experiment(Description):
         one_of(STATISTICS),
         "constant",
         group="network",
-        meaning='What those of batch normalization are for the noise: `"constant"`, as in the paper, or '
-        '`"differentiated"`, the exact derivative.',
+        meaning='Mean and variance in batch normalization are, for the noise, `"constant"`, as in the paper, or '
+        '`"differentiated"`, which is the exact derivative.',
     )
 
     def __attrs_post_init__(self) -> None:

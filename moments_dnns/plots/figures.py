@@ -106,7 +106,7 @@ FIGURES: dict[str, Drawing] = {
     ),
 }
 
-# Over the layers of a model: see `analysis.layers.layer_arrays`.
+# Over the layers of a model: see `analysis.model_layers.layer_arrays`.
 MODEL_LAYERS = Drawing(
     (
         Panel(r"$\chi$", (Curve(r"\chi", "chi"),), log=True),

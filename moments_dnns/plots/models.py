@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from moments_dnns._validation import text
 from moments_dnns.analysis.diagnosis import diagnose
-from moments_dnns.analysis.layers import blocks, layer_arrays
+from moments_dnns.analysis.model_layers import blocks, layer_arrays
 from moments_dnns.results.moments import Moments
 
 from .arrays import read_logarithms
