@@ -7,12 +7,33 @@ from typing import Any
 
 import numpy as np
 
-from moments_dnns._validation import one_of, refusal, warn, whole
+from moments_dnns._validation import one_of, refusal, text, warn, whole
 from moments_dnns.analysis.arrays import CheckedArrays, checked_depth, checked_mapping
 from moments_dnns.moments import derive, stored_name
 
 from .figures import FIGURES
 from .specs import Drawing
+
+
+def labelled(moments: Any) -> dict[str | None, Any]:
+    """Return one or several results by their labels in the legend; a single one has the label None.
+
+    Args:
+        moments: A result, or a mapping from labels to results; results are mappings from names to arrays.
+
+    Raises:
+        TypeError, ValueError: If a label is not a string, or is empty.
+
+    Example:
+
+    >>> list(labelled({"depth": [1, 2]})), list(labelled({"narrow": {"depth": [1]}, "wide": {"depth": [1]}}))
+    ([None], ['narrow', 'wide'])
+    """
+    if not isinstance(moments, Mapping) or not moments:
+        return {None: moments}
+    if not all(isinstance(each, Mapping) for each in moments.values()):
+        return {None: moments}
+    return {text("label", label): each for label, each in moments.items()}
 
 
 def read_logarithms(type_plot: str, moments: Mapping[str, Any], drawing: Drawing | None = None) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from moments_dnns._validation import boolean, one_of, refusal, text
+from moments_dnns._validation import boolean, one_of, refusal
 from moments_dnns.analysis.diagnosis import diagnose
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.results.moments import Moments
 
 from .architectures import OF_ARCHITECTURE, drawing_of
-from .arrays import read_logarithms
+from .arrays import labelled, read_logarithms
 from .docstrings import with_shared_docstring
 from .figures import FIGURES
 from .panels import draw
@@ -185,10 +185,8 @@ def plot_architecture(
 
     Reference: sections 3 to 6 of arXiv 1811.03087.
     """
-    results = moments.values() if isinstance(moments, Mapping) and not isinstance(moments, Moments) else [moments]
-    if not results or not all(
-        isinstance(each, Moments) and isinstance(each.experiment, Experiment) for each in results
-    ):
+    results = labelled(moments).values()
+    if not all(isinstance(each, Moments) and isinstance(each.experiment, Experiment) for each in results):
         raise TypeError(
             refusal(
                 "moments must be Moments of experiments, or a mapping from labels to these; plot_layers draws models.",
@@ -236,12 +234,12 @@ def plot_figure(
     check(path, use_tex)
     boolean("theory", theory)
     drawing = drawing or FIGURES[one_of(FIGURES)("type_plot", type_plot)]
-    several = isinstance(moments, Mapping) and bool(moments) and all(isinstance(x, Mapping) for x in moments.values())
-    if several and len(moments) > len(DASHES) and drawing.panels[0].kind == "histogram":
+    results = labelled(moments)
+    if len(results) > len(DASHES) and drawing.panels[0].kind == "histogram":
         raise ValueError(refusal(f"expected at most {len(DASHES)} experiments in histograms.", moments=list(moments)))
     experiments = []
-    for label, each in moments.items() if several else ((None, moments),):
-        name = type_plot if label is None else f"{type_plot} of {text('label', label)!r}"
+    for label, each in results.items():
+        name = type_plot if label is None else f"{type_plot} of {label!r}"
         data = read_logarithms(name, each, drawing)
         experiments.append(ShownExperiment(label, data, overlay_of(name, drawing, each) if theory else None))
     with styled(use_tex):

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from moments_dnns._validation import text
 from moments_dnns.analysis.diagnosis import diagnose
 from moments_dnns.analysis.model_layers import blocks, layer_arrays
 from moments_dnns.results.moments import Moments
 
-from .arrays import read_logarithms
+from .arrays import labelled, read_logarithms
 from .docstrings import with_shared_docstring
 from .figures import MODEL_LAYERS
 from .panels import draw_panels
@@ -54,14 +52,9 @@ def plot_layers(moments: Moments | Mapping[str, Moments], *, path: Path = None, 
     Reference: section 3 of arXiv 1811.03087.
     """
     check(path, use_tex)
-    several = isinstance(moments, Mapping) and bool(moments) and not isinstance(moments, Moments)
-    labelled: dict[str | None, Any] = {**moments} if several else {None: moments}  # type: ignore[dict-item]
     shown = [
-        ShownExperiment(
-            label if label is None else text("label", label),
-            read_logarithms("layers", layer_arrays(each), MODEL_LAYERS),
-        )
-        for label, each in labelled.items()
+        ShownExperiment(label, read_logarithms("layers", layer_arrays(each), MODEL_LAYERS))
+        for label, each in labelled(moments).items()
     ]
     with styled(use_tex):
         rows = len(MODEL_LAYERS.panels)
@@ -70,7 +63,7 @@ def plot_layers(moments: Moments | Mapping[str, Moments], *, path: Path = None, 
         draw_panels(figure, all_axes, MODEL_LAYERS, shown)
         for axes in all_axes:
             axes.label_outer()
-        if not several:
+        if shown[0].label is None:
             names = [str(name) for name in moments["layer"]]
             _shade_blocks(all_axes, names)
             figure.supxlabel(diagnose(moments).line, fontsize=11)
