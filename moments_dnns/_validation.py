@@ -84,7 +84,7 @@ def one_of(known: Iterable[str]) -> Check:
 
 
 def optional(check: Check) -> Check:
-    """Return a check that accepts None beside what another check accepts.
+    """Return a check that accepts None and the values of another check.
 
     Example:
 

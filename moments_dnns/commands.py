@@ -132,7 +132,7 @@ def plot(
 
 
 def show() -> None:
-    """List the experiments that are saved; a damaged one is listed with what is wrong."""
+    """List the saved experiments; a damaged one is listed with the reason."""
     from moments_dnns.results.experiments import list_experiments
 
     names = list_experiments()

@@ -1,4 +1,4 @@
-"""The pixels that a convolution reads, and what stands for those beyond the border of an image. NumPy only."""
+"""The pixels that a convolution reads, also beyond the border of an image. NumPy only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps: what a layer is made of, in order. No Keras here."""
+"""Steps: the parts of a layer, such as a convolution or an activation, as data. No Keras here."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Step:
         kernel_size: Of `"conv"`: side of the kernel in pixels; by default the experiment's.
         width: Of `"conv"` and `"dense"`: output channels as a multiple of the channels of the layer; 1 by default.
         strides: Of pools, and of `"conv"` in a transition: step between the output's pixels; of pools, also the side
-            of what is pooled.
+            of the pooled squares.
         groups: Of `"group_norm"`: number of groups of channels.
 
     Raises:

@@ -92,7 +92,7 @@ class Activation(keras.layers.Layer):
         return activated, noise
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same layer."""
         return {**super().get_config(), "activation": self.activation}
 
 

@@ -190,7 +190,7 @@ class Convolution(Linear):
         return ops.conv(x, kernel, strides=self.strides, padding="valid", data_format="channels_last")
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same layer."""
         return {
             **super().get_config(),
             "num_channels": self.num_channels,

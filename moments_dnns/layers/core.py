@@ -123,5 +123,5 @@ class Rescaling(keras.layers.Layer):
         return x * (1 / ops.sqrt(mean_square)), log_scale + ops.log(mean_square)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same layer."""
         return {**super().get_config(), "rescale_signal": self.rescale_signal}

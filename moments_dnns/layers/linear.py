@@ -61,7 +61,7 @@ class Linear(keras.layers.Layer):
         return state if bias is None else add_bias(state, bias)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same layer."""
         return {**super().get_config(), **self.options}
 
 

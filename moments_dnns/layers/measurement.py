@@ -121,5 +121,5 @@ class LogMoments(layers.Layer):
         return ops.log(ops.mean(POWERS[moment.power](x))) + moment.power / 2 * log_scale
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same layer."""
         return {**super().get_config(), "moments": list(self.moments)}

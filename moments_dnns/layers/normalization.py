@@ -75,7 +75,7 @@ class Normalization(keras.layers.Layer):
         return ops.mean(x, axis=self.AXES, keepdims=True)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same layer."""
         return {**super().get_config(), "epsilon": self.epsilon}
 
 
@@ -124,7 +124,7 @@ class BatchNormalization(Normalization):
         return mean_over_points(x)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same layer."""
         return {**super().get_config(), "statistics": self.statistics}
 
 
@@ -261,5 +261,5 @@ class GroupNormalization(Normalization):
         return ops.reshape(x, (-1, *shape[1:], self.groups, channels // self.groups))
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same layer."""
         return {**super().get_config(), "groups": self.groups}

@@ -170,7 +170,7 @@ class Propagate(keras.layers.Wrapper):
         return outputs[0] if len(outputs) == 1 else outputs
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same layer."""
         return {**super().get_config(), "moving_statistics": self.moving_statistics}
 
     @classmethod

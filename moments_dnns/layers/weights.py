@@ -200,7 +200,7 @@ class DeltaOrthogonal(keras.initializers.Initializer):
     Formula: `omega[centre] = sqrt(gain) * Q`, `Q @ Q.T = I`, Q uniform among such matrices; else `omega = 0`.
 
     Args:
-        gain: Factor by which a convolution multiplies mean squares.
+        gain: Factor by which a convolution with as many outputs as inputs multiplies mean squares.
         seed: An integer, or a `keras.random.SeedGenerator`.
 
     Example:
@@ -229,5 +229,5 @@ class DeltaOrthogonal(keras.initializers.Initializer):
         return ops.pad(ops.reshape(matrix, (1,) * len(sides) + (inputs, outputs)), [*around, (0, 0), (0, 0)])
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same initializer."""
         return {"gain": self.gain, "seed": self.seed}

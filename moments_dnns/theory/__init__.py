@@ -1,4 +1,4 @@
-"""What is known exactly: infinite width, closed forms, the law of narrow networks.
+"""Exact theory: networks of infinite width layer by layer, closed forms, the law of narrow networks.
 
 | function | returns | exact for |
 |---|---|---|

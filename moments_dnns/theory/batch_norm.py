@@ -131,7 +131,7 @@ def quadrature(rates: np.ndarray, epsilon: float) -> tuple[np.ndarray, np.ndarra
     nodes = np.exp(u - np.exp(-u)) / rates.sum()
     logs = u - np.exp(-u) + np.log1p(np.exp(-u)) + np.log(SPACING / rates.sum()) - epsilon * nodes
     logs -= np.log1p(nodes[:, None] * rates).sum(axis=1) / 2
-    # All nodes to the left are kept: there the integrand of the first moment, with sqrt(t) for t, is larger.
+    # All nodes to the left are kept: the integrand of the first moment has a factor 1 / sqrt(t), so it decays slowly.
     kept = (logs > logs.max() + np.log(NEGLIGIBLE)) | (u < 0)
     return np.exp(logs[kept]), nodes[kept]
 
