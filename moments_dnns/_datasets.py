@@ -51,7 +51,7 @@ def _from_keras(name: str) -> Callable[[], np.ndarray]:
         except Exception as error:  # Keras has no narrower class for a download that fails
             raise ConnectionError(
                 refusal(
-                    f"{name!r} is not on this machine, and Keras could not download it ({error}). dataset='photo' needs no "
+                    f"{name!r} is missing, and Keras could not download it ({error}). dataset='photo' needs no "
                     "network; so do an array of images and a path to .npy or .npz.",
                     dataset=name,
                 )
