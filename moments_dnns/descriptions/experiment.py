@@ -18,6 +18,8 @@ from .keras_objects import specified
 from .parameters import documented, parameter
 from .steps import Step
 
+NAMES = ", ".join(f'`"{name}"`' for name in ARCHITECTURES)
+
 
 @documented()
 @attrs.frozen
@@ -47,7 +49,7 @@ class Experiment(Description):
     architecture: str | Architecture = parameter(  # noqa: RUF009
         checked_architecture,
         group="network",
-        meaning='The layers of the network: `"vanilla"`, `"bn_ff"` or `"bn_res"`, or in Python an `Architecture`.',
+        meaning=f"The layers of the network: {NAMES}, or in Python an `Architecture`.",
     )
     total_depth: int = parameter(
         whole(1), group="network", meaning="Number of layers; of residual units for a residual architecture."
