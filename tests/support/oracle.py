@@ -216,6 +216,8 @@ def step(step, state, drawn, epsilon, activation, boundary, statistics):
         return with_tangent(FUNCTIONS[activation])(state)
     if step.name == "average_pool":
         return tuple(squares(x, step.strides).mean(axis=-1) for x in state)
+    if step.name != "max_pool":
+        raise KeyError(step.name)
     signal, noise = (squares(x, step.strides) for x in state)
     chosen = signal.argmax(axis=-1)[..., None]
     return tuple(np.take_along_axis(x, chosen, axis=-1)[..., 0] for x in (signal, noise))
