@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import math
 import numbers
 import operator
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -52,11 +52,13 @@ def non_negative(name: str, value: Any) -> float:
     expected = f"{name} must be a finite number of at least 0."
     if is_boolean(value) or not isinstance(value, numbers.Real):
         raise TypeError(refusal(expected, **{name: value}))
-    # Compared before it is converted: an integer may be too large for a float.
-    number: Any = value
-    if not 0 <= number <= sys.float_info.max:
+    try:
+        number = float(value)
+    except OverflowError:  # an integer may be too large for a float
+        number = math.inf
+    if not 0 <= number < math.inf:
         raise ValueError(refusal(expected, **{name: value}))
-    return float(number)
+    return number
 
 
 def positive(name: str, value: Any) -> float:

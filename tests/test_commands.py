@@ -59,6 +59,10 @@ def test_doors_open_on_the_package(door, name):
     assert getattr(DOORS[door], name) is getattr(moments_dnns, name)
 
 
+def test_the_door_of_plots_opens_on_all_figures():
+    assert {*plots.__all__} == {"main", *(name for name in moments_dnns.__all__ if name.startswith("plot_"))}
+
+
 def test_doors_have_nothing_else():
     with pytest.raises(AttributeError, match="no_such_function"):
         plots.no_such_function  # noqa: B018

@@ -17,6 +17,8 @@ from .choices import GAIN, PRECISIONS, STATISTICS, WEIGHTS, check_gain
 from .keras_objects import specified
 from .parameters import documented, parameter
 
+NAMES = ", ".join(f'`"{name}"`' for name in ARCHITECTURES)
+
 
 @documented()
 @attrs.frozen
@@ -46,7 +48,7 @@ class Experiment(Description):
     architecture: str | Architecture = parameter(  # noqa: RUF009
         checked_architecture,
         group="network",
-        meaning='The layers of the network: `"vanilla"`, `"bn_ff"` or `"bn_res"`, or in Python an `Architecture`.',
+        meaning=f"The layers of the network: {NAMES}, or in Python an `Architecture`.",
     )
     total_depth: int = parameter(
         whole(1), group="network", meaning="Number of layers; of residual units for a residual architecture."

@@ -217,9 +217,8 @@ def plot_figure(
     r"""Draw a figure by its name, or a drawing of one's own.
 
     Args:
-        type_plot: A name of `FIGURES`: `"vanilla_histo"`, `"vanilla"`, `"bn_ff"` or `"bn_res"`; with a drawing, its
-            name in messages.
-        drawing: The figure, if it is not in `FIGURES`.
+        type_plot: A name of `FIGURES`, such as `"bn_ff"`; with a drawing, what the figure is called in messages.
+        drawing: What is drawn, if that is not in `FIGURES`.
 
     Example:
 

@@ -15,9 +15,9 @@ def prune_experiment(type_plot: str, name: str) -> int:
     """Keep only the arrays that a figure draws, chi as its logarithm. A pruned experiment cannot be continued.
 
     Args:
-        type_plot: The figure: `"vanilla_histo"`, `"vanilla"`, `"bn_ff"` or `"bn_res"`, or `"architecture"` for that of
-            `plot_architecture`.
-        name: The name of the experiment.
+        type_plot: A name of `plots.FIGURES`, such as `"bn_ff"`, or `"architecture"`: what `plot_architecture` draws of
+            the experiment.
+        name: The experiment.
 
     Returns:
         The number of bytes that were freed on the disk; 0 if it was pruned for this figure before.

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from moments_dnns import layers
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.layers.activation import Activation
 from moments_dnns.layers.convolution import Convolution
@@ -127,6 +128,13 @@ def test_configuration(name):
     assert type(layer).from_config(layer.get_config()).get_config() == layer.get_config()
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert again.get_config() == layer.get_config()
+
+
+def test_every_layer_is_tried():
+    shown = [getattr(layers, name) for name in layers.__all__]
+    assert {each.__name__ for each in shown if isinstance(each, type) and issubclass(each, keras.layers.Layer)} <= {
+        *LAYERS
+    }
 
 
 def test_configurations_hold_every_argument():
