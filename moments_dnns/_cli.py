@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -14,6 +15,9 @@ FAILED = 2
 
 
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
+
+
+UNREAD = 1  # whoever reads our output has gone, as `head` does: no error of ours, and nothing to say
 
 
 # Errors whose message says what is wrong without their name.
@@ -87,7 +91,7 @@ def call(app: App, argv: Sequence[str] | None = None, interrupted: str = "interr
     """Do what the arguments ask for and return the exit code.
 
     An error of any kind is one line on stderr and gives 2, or its traceback in Python's development mode (`-X dev`);
-    Ctrl-C gives 130.
+    Ctrl-C gives 130. Letters that the output cannot hold, such as a chi in ASCII, are written as escapes.
 
     Args:
         app: The command line.
@@ -97,11 +101,16 @@ def call(app: App, argv: Sequence[str] | None = None, interrupted: str = "interr
     # TensorFlow greets at length otherwise. This process is ours; an import of the package leaves the variable alone.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     words = sys.argv[1:] if argv is None else [*argv]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if not words and app.default_command is None:
             commands = ", ".join(name for name in app if not name.startswith("-"))
             raise ValueError(f"expected a command: {commands}; --help explains them.")
         app(words)
+        print(end="", flush=True)
+    except BrokenPipeError:
+        return UNREAD
     except KeyboardInterrupt as interrupt:
         print(f"{app.name[0]}: {str(interrupt) or interrupted}", file=sys.stderr)
         return INTERRUPTED
@@ -110,6 +119,8 @@ def call(app: App, argv: Sequence[str] | None = None, interrupted: str = "interr
             raise
         print(f"{app.name[0]}: error: {one_line(error)}", file=sys.stderr)
         return FAILED
+    finally:
+        _drop_unwritten()
     return 0
 
 
@@ -130,6 +141,14 @@ def one_line(error: Exception) -> str:
     named = [] if lines and isinstance(error, PLAIN) else [name]
     advice = [words for pattern, words in ADVICE.items() if re.search(pattern, f"{name}: {message}")]
     return ": ".join([*named, *lines[:1], *advice])
+
+
+def _drop_unwritten() -> None:
+    """Drop output that could not be written, which Python would try, and complain about, once more when it ends."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _underscored(name: str) -> str:
