@@ -143,9 +143,13 @@ def describe_device(backend: str) -> dict[str, Any]:
         backend: The backend that Keras is to run on.
 
     Raises:
-        ValueError: If Keras' default policy is not float32.
+        ValueError: If networks cannot run on the backend, or Keras' default policy is not float32.
         RuntimeError: If Keras runs on another backend.
     """
+    if backend not in TOLD:
+        raise ValueError(
+            refusal(f"KERAS_BACKEND must be {', '.join(sorted(TOLD))}: others compute no derivatives.", backend=backend)
+        )
     use_backend(backend)
     import keras
 

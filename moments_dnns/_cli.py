@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -19,6 +20,9 @@ NAMELESS = (TypeError, ValueError, LookupError, OSError, RuntimeError, ImportErr
 
 # Lines of TensorFlow's messages that locate an error; the line that describes it comes after these.
 LOCATION = re.compile(r"Graph execution error|Detected at node|\s*File ")
+
+# The exit code where the reader of the output has gone, as `head` does: no error, and nothing to print.
+UNREAD = 1
 
 # What to do about errors of other libraries, by a pattern of their type and message.
 ADVICE = {
@@ -84,6 +88,7 @@ def call(app: App, argv: Sequence[str] | None = None, interrupted: str = "interr
     """Run the command that the arguments name and return the exit code: 0, 2 after an error, 130 after Ctrl-C.
 
     An error of any kind is printed as one line on stderr; in Python's development mode (`-X dev`) it is raised.
+    Letters that the output cannot hold, such as a chi in ASCII, are written as escapes.
 
     Args:
         app: The command line.
@@ -94,11 +99,16 @@ def call(app: App, argv: Sequence[str] | None = None, interrupted: str = "interr
     # import of the package may not.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     arguments = sys.argv[1:] if argv is None else [*argv]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if not arguments and app.default_command is None:
             commands = ", ".join(name for name in app if not name.startswith("-"))
             raise ValueError(f"expected a command: {commands}; --help explains them.")
         app(arguments)
+        print(end="", flush=True)
+    except BrokenPipeError:
+        return UNREAD
     except KeyboardInterrupt as interrupt:
         print(f"{app.name[0]}: {str(interrupt) or interrupted}", file=sys.stderr)
         return INTERRUPTED
@@ -107,6 +117,8 @@ def call(app: App, argv: Sequence[str] | None = None, interrupted: str = "interr
             raise
         print(f"{app.name[0]}: error: {one_line(error)}", file=sys.stderr)
         return FAILED
+    finally:
+        _drop_unwritten()
     return 0
 
 
@@ -127,6 +139,14 @@ def one_line(error: Exception) -> str:
     named = [] if lines and isinstance(error, NAMELESS) else [name]
     advice = [hint for pattern, hint in ADVICE.items() if re.search(pattern, f"{name}: {message}")]
     return ": ".join([*named, *lines[:1], *advice])
+
+
+def _drop_unwritten() -> None:
+    """Drop output that could not be written, which Python would try, and complain about, once more when it ends."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _underscored(name: str) -> str:

@@ -376,6 +376,43 @@ def test_a_backend_that_is_not_there_is_one_line():
     assert done.stderr == f"moments-dnns: error: Unable to import backend : jaxx: {BACKEND}\n"
 
 
+@pytest.mark.usefixtures("experiments")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("output", "code", "told"),
+    [
+        ("a pipe that nobody reads", 1, ""),
+        ("/dev/full", 2, "moments-dnns: error: [Errno 28] No space left on device\n"),
+    ],
+)
+def test_output_that_cannot_be_written(output, code, told, unbuffered):
+    if output == "/dev/full":
+        writer = os.open(output, os.O_WRONLY)
+    else:
+        reader, writer = os.pipe()
+        os.close(reader)
+    command = [sys.executable, "-m", "moments_dnns", "list"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (code, told)
+
+
+def test_letters_that_the_output_cannot_hold_are_escaped():
+    script = """
+from moments_dnns import _cli
+
+def say() -> None:
+    "Say."
+    print("chi is \u03c7")
+
+_cli.call(_cli.application("say", say), [])
+"""
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, cwd=ROOT, env=environment)
+    assert done.stdout == b"chi is \\u03c7\n"
+
+
 def test_the_development_mode_shows_where_an_error_comes_from():
     command = [sys.executable, "-X", "dev", "-m", "moments_dnns", "delete", "nothing"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)

@@ -203,7 +203,8 @@ def propagate(
     """
     if not moving_statistics and isinstance(layer, keras.layers.BatchNormalization):
         if not layer.built:
-            layer.build(states[0].signal.shape)
+            # Keras saves this shape with the layer, and JAX has dimensions of its own where the batch size is open.
+            layer.build([size if isinstance(size, int) else None for size in states[0].signal.shape])
         return [normalize_with_batch(layer, states[0])]
     if not moving_statistics and any(isinstance(part, keras.layers.BatchNormalization) for part in _parts(layer)):
         raise ValueError(
