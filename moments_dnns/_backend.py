@@ -146,9 +146,9 @@ def describe_device(backend: str) -> dict[str, Any]:
         ValueError: If networks cannot run on the backend, or Keras' default policy is not float32.
         RuntimeError: If Keras runs on another backend.
     """
-    if backend not in TOLD:
+    if backend not in PRECISION_CONTEXTS:
         raise ValueError(
-            refusal(f"KERAS_BACKEND must be {', '.join(sorted(TOLD))}: others compute no derivatives.", backend=backend)
+            refusal(f"KERAS_BACKEND must be {', '.join(sorted(PRECISION_CONTEXTS))}: others compute no derivatives.", backend=backend)
         )
     use_backend(backend)
     import keras
