@@ -148,7 +148,10 @@ def describe_device(backend: str) -> dict[str, Any]:
     """
     if backend not in PRECISION_CONTEXTS:
         raise ValueError(
-            refusal(f"KERAS_BACKEND must be {', '.join(sorted(PRECISION_CONTEXTS))}: others compute no derivatives.", backend=backend)
+            refusal(
+                f"KERAS_BACKEND must be {', '.join(sorted(PRECISION_CONTEXTS))}: others compute no derivatives.",
+                backend=backend,
+            )
         )
     use_backend(backend)
     import keras

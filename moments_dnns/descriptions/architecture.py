@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from moments_dnns._validation import boolean, non_negative, one_of, require, whole
+from moments_dnns._validation import boolean, non_negative, one_of, refusal, require, whole
 from moments_dnns.moments import place_name
 
 from .parameters import parameter
@@ -211,10 +211,17 @@ def checked_architecture(name: str, value: Any) -> str | Architecture:
     'vanilla'
     """
     if isinstance(value, dict):
-        value = Architecture(**value)
+        value = _from_fields(name, value)
     if not isinstance(value, Architecture):
         return str(one_of(ARCHITECTURES)(name, value))
     return next((known for known, architecture in ARCHITECTURES.items() if architecture == value), value)
+
+
+def _from_fields(name: str, value: dict[str, Any]) -> Architecture:
+    known = {field.name for field in attrs.fields(Architecture)}
+    if "steps" not in value or not value.keys() <= known:
+        raise ValueError(refusal(f"expected steps, and no fields but {', '.join(sorted(known))}.", **{name: value}))
+    return Architecture(**value)
 
 
 checked_architecture.choices = tuple(ARCHITECTURES)  # type: ignore[attr-defined]

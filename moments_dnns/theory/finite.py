@@ -18,8 +18,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.interpolate import CubicSpline
-from scipy.special import gammaln, loggamma, polygamma, psi
+import scipy  # its rooms only when they are first used, so that the command line answers at once
 
 from moments_dnns._validation import boolean, whole
 
@@ -155,7 +154,7 @@ def log_norm_cdf(
     Reference: section 4 of arXiv 1811.03087; docs/theory.md.
     """
     grid, density = log_norm_density(num_channels, num_layers, first_convolution)
-    rise = CubicSpline(grid, density).antiderivative()
+    rise = scipy.interpolate.CubicSpline(grid, density).antiderivative()
     return np.clip(rise(np.clip(x, grid[0], grid[-1])), 0, 1)
 
 
@@ -186,16 +185,26 @@ def dead_probability(num_channels: int, num_layers: int) -> float:
 def _living(channels: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the numbers of channels that a ReLU may keep, from 1 on, and their probabilities."""
     kept = np.arange(1, channels + 1)
-    logs = gammaln(channels + 1) - gammaln(kept + 1) - gammaln(channels - kept + 1)
+    logs = (
+        scipy.special.gammaln(channels + 1)
+        - scipy.special.gammaln(kept + 1)
+        - scipy.special.gammaln(channels - kept + 1)
+    )
     weights = np.exp(logs - logs.max())
     likely = weights > NEGLIGIBLE
     return kept[likely], weights[likely] / weights[likely].sum()
 
 
 def _mixed_cumulants(freedom: np.ndarray, shares: np.ndarray, log_scale: float) -> Cumulants:
+<<<<<<< HEAD
     """Return the cumulants of ln(chi^2 / 2) + log_scale, with degrees of freedom of the probabilities `shares`."""
     means = psi(freedom / 2)
     second, third, fourth = (polygamma(order, freedom / 2) for order in (1, 2, 3))
+=======
+    """Return the cumulants of ln(chi^2 / 2) + log_scale, with degrees of freedom that occur with some probability."""
+    means = scipy.special.psi(freedom / 2)
+    second, third, fourth = (scipy.special.polygamma(order, freedom / 2) for order in (1, 2, 3))
+>>>>>>> breaker
     off = means - shares @ means
     variance = shares @ (second + off**2)
     skew = shares @ (third + 3 * off * second + off**3)
@@ -207,5 +216,5 @@ def _characteristic(frequencies: np.ndarray, freedom: np.ndarray, shares: np.nda
     """Return the characteristic function of the variable of `_mixed_cumulants`."""
     total = np.zeros(len(frequencies), complex)
     for half, share in zip(freedom / 2, shares, strict=True):
-        total += share * np.exp(loggamma(half + 1j * frequencies) - gammaln(half))
+        total += share * np.exp(scipy.special.loggamma(half + 1j * frequencies) - scipy.special.gammaln(half))
     return np.asarray(total * np.exp(1j * frequencies * log_scale))
