@@ -196,15 +196,9 @@ def _living(channels: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _mixed_cumulants(freedom: np.ndarray, shares: np.ndarray, log_scale: float) -> Cumulants:
-<<<<<<< HEAD
     """Return the cumulants of ln(chi^2 / 2) + log_scale, with degrees of freedom of the probabilities `shares`."""
-    means = psi(freedom / 2)
-    second, third, fourth = (polygamma(order, freedom / 2) for order in (1, 2, 3))
-=======
-    """Return the cumulants of ln(chi^2 / 2) + log_scale, with degrees of freedom that occur with some probability."""
     means = scipy.special.psi(freedom / 2)
     second, third, fourth = (scipy.special.polygamma(order, freedom / 2) for order in (1, 2, 3))
->>>>>>> breaker
     off = means - shares @ means
     variance = shares @ (second + off**2)
     skew = shares @ (third + 3 * off * second + off**3)
