@@ -127,17 +127,21 @@ def use_backend(backend: str) -> None:
         )
 
 
-def describe_device(backend: str) -> dict[str, Any]:
+def describe_device(backend: str, any_policy: bool = False) -> dict[str, Any]:
     """Return what the numbers depend on beside the description: backend, devices and precision.
 
+    Args:
+        backend: The backend that Keras is to run on.
+        any_policy: Whether Keras' default policy may be any, as for layers that have policies of their own.
+
     Raises:
-        ValueError: If Keras' default policy is not float32.
+        ValueError: If Keras' default policy must be float32, and is not.
         RuntimeError: If Keras runs on another backend.
     """
     use_backend(backend)
     import keras
 
-    if keras.config.dtype_policy().name != "float32":
+    if not any_policy and keras.config.dtype_policy().name != "float32":
         raise ValueError(
             refusal(
                 "networks run in float32: expected Keras' default policy.",
@@ -147,3 +151,22 @@ def describe_device(backend: str) -> dict[str, Any]:
     # Keras lists no devices for PyTorch.
     devices = [str(keras.ops.zeros(()).device)] if backend == "torch" else keras.distribution.list_devices()
     return {"backend": backend, "devices": devices, "dtype": keras.config.floatx()}
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of tensors as the backend compiles it: a graph, by XLA where models are.
+
+    Example:
+
+    >>> float(compiled(lambda x: x + 1)(keras.ops.ones(())))
+    2.0
+    """
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "jax":
+        return importlib.import_module("jax").jit(function)  # type: ignore[no-any-return]
+    if backend == "tensorflow":
+        tensorflow = importlib.import_module("tensorflow")
+        return tensorflow.function(function, jit_compile=uses_xla(), autograph=False)  # type: ignore[no-any-return]
+    return function

@@ -1,123 +1,238 @@
-"""Fresh weights for any Keras model, from a seed."""
+"""The values of a model's variables in each realization: fresh ones from the initializers, or the model's own."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
+import attrs
 import keras
 import numpy as np
 
 from moments_dnns import _seeds
-from moments_dnns._validation import first_line, refusal
+from moments_dnns._validation import refusal, warn
 
-from .graph import functional
+from . import internals
+from .network import parts_of
 
 Initializer = Callable[..., Any]
 
 
-class Fresh:
-    """A copy of a model whose weights can be drawn again and again, by the initializers of its layers.
+@attrs.frozen(eq=False)
+class Weights:
+    """The variables of a model, and how their values are made.
 
     Args:
-        model: A model that Keras can copy: functional, sequential, or with a `get_config`.
+        variables: All that the model reads.
+        initializers: For those that are drawn afresh, their initializers, by identity and in the order of drawing.
+    """
+
+    variables: tuple[Any, ...]
+    initializers: dict[int, tuple[Any, Initializer]]
+
+    def values(self, seed: np.random.SeedSequence) -> list[Any]:
+        """Return the values of all variables in the realization with a seed.
+
+        Equal seeds of initializers stay equal, and so do equal states of seed generators; all others are independent.
+        """
+        drawn = dict(self._drawn(_seeds.child(seed, _seeds.WEIGHTS)))
+        states = self._states(_seeds.child(seed, _seeds.GENERATORS))
+        return [
+            drawn.get(id(variable), states.get(id(variable), variable.value))
+            if id(variable) in drawn or id(variable) in states
+            else variable.value
+            for variable in self.variables
+        ]
+
+    def _drawn(self, seed: np.random.SeedSequence) -> Iterator[tuple[int, Any]]:
+        seeds: Sequence[int] = _seeds.integers(seed, max(len(self.initializers), 1)).tolist()
+        first: dict[int, int] = {}
+        for (key, (variable, initializer)), each in zip(self.initializers.items(), seeds, strict=False):
+            theirs = getattr(initializer, "seed", None)
+            own = first.setdefault(theirs, each) if isinstance(theirs, int) else each
+            yield key, drawn(initializer, variable, own)
+
+    def _states(self, seed: np.random.SeedSequence) -> dict[int, Any]:
+        states = [variable for variable in self.variables if internals.is_seed_state(variable)]
+        seeds = _seeds.integers(seed, max(len(states), 1))
+        first: dict[bytes, int] = {}
+        found = {}
+        for variable, each in zip(states, seeds, strict=False):
+            now = np.asarray(keras.ops.convert_to_numpy(variable.value))
+            found[id(variable)] = np.array([first.setdefault(now.tobytes(), int(each)), 0], now.dtype)
+        return found
+
+
+def drawn(initializer: Initializer, variable: Any, seed: int) -> Any:
+    """Return a value that an initializer draws for a variable from a seed, whether it has one itself or not."""
+    if hasattr(initializer, "seed"):
+        initializer = copy.copy(initializer)
+        initializer.seed = seed  # type: ignore[attr-defined]
+    with internals.own_globals(keras.random.SeedGenerator(seed)):
+        return initializer(tuple(variable.shape), dtype=variable.dtype)
+
+
+def weights(model: keras.Model, variables: Sequence[Any], reinitialize: bool) -> Weights:
+    """Return the weights of a model.
+
+    Args:
+        model: The model.
+        variables: The variables that it reads.
+        reinitialize: Whether they are drawn afresh.
 
     Raises:
-        ValueError: If it cannot be copied.
+        ValueError: If an initializer draws other values each time, whatever the seed.
 
     Example:
 
     >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="dense")])
-    >>> fresh = Fresh(model)
-    >>> fresh.draw(np.random.SeedSequence(0))
-    >>> first = fresh.model.get_weights()[0]
-    >>> fresh.draw(np.random.SeedSequence(1))
-    >>> bool(np.any(first != fresh.model.get_weights()[0]))
+    >>> fresh = weights(model, model.variables, True)
+    >>> one, other = (fresh.values(np.random.SeedSequence(seed))[0] for seed in (0, 1))
+    >>> bool(np.any(np.asarray(one) != np.asarray(other)))
     True
     """
+    if not reinitialize:
+        return Weights(tuple(variables), {})
+    read = {id(variable) for variable in variables}
+    parts = [model, *parts_of(model)]
+    owners = {id(variable): part for part in parts for variable in internals.own_variables(part)}
+    known: dict[int, Initializer] = {}
+    for part in {id(part): part for part in owners.values()}.values():
+        if not isinstance(part, keras.layers.Normalization):  # which was adapted to data
+            known |= _initializers(part)
+    order = {id(variable): variable for variable in [*model.variables, *variables] if id(variable) in read}
+    floats = {key: variable for key, variable in order.items() if keras.backend.is_float_dtype(variable.dtype)}
+    _warn_of_kept([variable for key, variable in floats.items() if key not in known], owners)
+    initializers = {key: (variable, known[key]) for key, variable in floats.items() if key in known}
+    for variable, initializer in initializers.values():
+        _check(initializer, variable)
+    _warn_of_shared(initializers, owners)
+    return Weights(tuple(variables), initializers)
 
-    def __init__(self, model: keras.Model):
-        copies = Copies()
-        try:
-            # Variables that are made in this scope get their values at its end, and know their initializers until then.
-            with keras.StatelessScope():
-                self.model = copies.of_model(model)
-                kept = {id(variable) for _, copied in copies.adapted for variable in copied.variables}
-                self.drawn = [
-                    (variable, _checked(variable))
-                    for variable in self.model.variables
-                    if keras.backend.is_float_dtype(variable.dtype)
-                    and variable._initializer is not None
-                    and id(variable) not in kept
-                ]
-        except Exception as error:
+
+def _initializers(layer: Any) -> dict[int, Initializer]:
+    """Return the initializers of a layer's own variables, by their identity."""
+    found: dict[int, Initializer] = {}
+    for ways in (_of_building, _of_copying):
+        if len(found) < len(internals.own_variables(layer)):
+            with suppress(Exception):  # the code of a layer may do anything; what stays unknown is told
+                found = {**ways(layer), **found}
+    for variable in internals.own_variables(layer):
+        named = getattr(layer, f"{variable.name}_initializer", None)
+        if id(variable) not in found and callable(named):
+            found[id(variable)] = named
+    return found
+
+
+def _of_building(layer: Any) -> dict[int, Initializer]:
+    """Return the initializers that a layer passes to `add_weight` when it is built.
+
+    A stand-in with the attributes of the layer is built, whose layers have been replaced, so that none is changed.
+    """
+    stand_in: Any = object.__new__(type(layer))
+    held = {"_tracker", "build", "quantize"}
+    attributes = {name: value for name, value in vars(layer).items() if name not in held}
+    found: dict[int, Initializer] = {}
+    left = internals.own_variables(layer)
+
+    def add_weight(shape: Any = None, initializer: Any = None, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
+        shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
+        same = [variable for variable in left if tuple(variable.shape) == shape]
+        named = [variable for variable in same if variable.name == kwargs.get("name")]
+        variable = (named or same)[0]
+        left[:] = [each for each in left if each is not variable]
+        found[id(variable)] = _standardized(initializer, variable)
+        return variable
+
+    vars(stand_in).update({name: _without_layers(value) for name, value in attributes.items()})
+    stand_in._initialize_tracker()
+    vars(stand_in)["add_weight"] = add_weight
+    with keras.StatelessScope():
+        type(layer).build(stand_in, **internals.build_shapes(layer))
+    return found
+
+
+def _without_layers(value: Any) -> Any:
+    """Return an attribute of a layer with others in the places of layers, which do nothing."""
+    if isinstance(value, keras.layers.Layer):
+        return _Idle(value)
+    if isinstance(value, list | tuple) and any(isinstance(each, keras.layers.Layer) for each in value):
+        return [_without_layers(each) for each in value]
+    return value
+
+
+class _Idle:
+    """Stands in the place of a layer: it has its attributes, and is built already."""
+
+    def __init__(self, layer: Any):
+        self._layer = layer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._layer, name)
+
+    def build(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing."""
+
+
+def _of_copying(layer: Any) -> dict[int, Initializer]:
+    """Return the initializers of the variables of a copy of a layer, made of its configuration."""
+    with keras.StatelessScope():
+        copied = type(layer).from_config(layer.get_config())
+        if not copied.built:
+            copied.build_from_config(layer.get_build_config())
+        pairs = zip(internals.own_variables(layer), internals.own_variables(copied), strict=True)
+        return {
+            id(variable): internals.initializer_of(twin)
+            for variable, twin in pairs
+            if tuple(variable.shape) == tuple(twin.shape) and internals.initializer_of(twin) is not None
+        }
+
+
+def _standardized(initializer: Any, variable: Any) -> Initializer:
+    """Return what Keras makes of the initializer of a weight."""
+    if initializer is None:
+        initializer = "glorot_uniform" if keras.backend.is_float_dtype(variable.dtype) else "zeros"
+    return keras.initializers.get(initializer)  # type: ignore[no-any-return]
+
+
+def _check(initializer: Initializer, variable: Any) -> None:
+    """Refuse an initializer whose values no seed decides."""
+    if not hasattr(initializer, "seed"):
+        one, other = (np.asarray(keras.ops.convert_to_numpy(drawn(initializer, variable, 0))) for _ in range(2))
+        if not np.array_equal(one, other):
             raise ValueError(
                 refusal(
-                    "expected a model of layers that Keras can copy from their get_config(), with initializers that "
-                    f"have a seed; reinitialize=False takes its own weights ({first_line(error)}).",
-                    model=model.name,
+                    "expected initializers of Keras, or functions that draw from keras.random: this one is drawn "
+                    "without a seed. reinitialize=False takes the model's own weights.",
+                    variable=variable.path,
                 )
-            ) from error
-        for layer, copied in copies.adapted:
-            copied.set_weights(layer.get_weights())
-            copied.finalize_state()
-
-    def draw(self, seed: np.random.SeedSequence) -> None:
-        """Draw all weights, each from a seed of its own."""
-        seeds: Sequence[int] = _seeds.integers(seed, max(len(self.drawn), 1)).tolist()
-        for (variable, initializer), each in zip(self.drawn, seeds, strict=False):
-            variable.assign(_seeded(initializer, each)(variable.shape, dtype=variable.dtype))
+            )
 
 
-class Copies:
-    """Copies of layers, one for each layer, wherever in nested models it is called."""
-
-    def __init__(self) -> None:
-        self.made: dict[int, tuple[Any, Any]] = {}
-
-    def of_model(self, model: keras.Model) -> keras.Model:
-        """Return the functional model of a copy."""
-        if isinstance(model, keras.Sequential) or hasattr(model, "_nodes_by_depth"):
-            return functional(keras.models.clone_model(model, clone_function=self.of_layer, recursive=True))
-        shapes = [tuple(tensor.shape[1:]) for tensor in functional(model).inputs]
-        return functional(type(model).from_config(model.get_config()), shapes)
-
-    def of_layer(self, layer: Any) -> Any:
-        """Return the copy of a layer."""
-        if id(layer) not in self.made:
-            self.made[id(layer)] = layer, _copied(layer)
-        return self.made[id(layer)][1]
-
-    @property
-    def adapted(self) -> list[tuple[Any, Any]]:
-        """Layers and copies whose variables are no weights: statistics of a data set, to which they were adapted."""
-        return [pair for pair in self.made.values() if isinstance(pair[1], keras.layers.Normalization)]
-
-
-def _copied(layer: Any) -> Any:
-    if isinstance(layer, keras.layers.Lambda):
-        # Its configuration holds code, which Keras makes a function of only on trust; the function itself is at hand.
-        return keras.layers.Lambda(layer.function, layer._output_shape, arguments=layer.arguments, name=layer.name)
-    return type(layer).from_config(layer.get_config())
-
-
-def _checked(variable: Any) -> Initializer:
-    """Return the initializer of a variable, or refuse one that draws other values each time and has no seed."""
-    initializer: Initializer = variable._initializer
-    if not hasattr(initializer, "seed"):
-        one, other = (
-            np.asarray(keras.ops.convert_to_numpy(initializer(variable.shape, dtype=variable.dtype))) for _ in range(2)
+def _warn_of_kept(variables: Sequence[Any], owners: dict[int, Any]) -> None:
+    kept = [variable for variable in variables if not isinstance(owners.get(id(variable)), keras.layers.Normalization)]
+    if kept:
+        warn(
+            f"no initializer is known of {_paths(kept)}, which keep their values in all realizations: pass "
+            "initializers to add_weight in build()"
         )
-        if not np.array_equal(one, other):
-            raise ValueError(f"{variable.path} is drawn without a seed")
-    return initializer
 
 
-def _seeded(initializer: Initializer, seed: int) -> Initializer:
-    """Return an initializer that draws from a seed, where it draws at all."""
-    if not hasattr(initializer, "seed"):
-        return initializer
-    seeded = copy.copy(initializer)
-    seeded.seed = seed
-    return seeded
+def _warn_of_shared(initializers: dict[int, tuple[Any, Initializer]], owners: dict[int, Any]) -> None:
+    groups: dict[tuple[Any, ...], list[Any]] = {}
+    for variable, initializer in initializers.values():
+        if isinstance(getattr(initializer, "seed", None), int) and getattr(initializer, "_init_seed", 0) is None:
+            groups.setdefault((id(initializer), tuple(variable.shape)), []).append(variable)
+    for variables in groups.values():
+        if len(variables) > 1:
+            warn(
+                f"{_paths(variables)} are equal, here as in the model, because they share one initializer without a "
+                "seed: pass the name of the initializer, or an instance to each"
+            )
+
+
+def _paths(variables: Sequence[Any]) -> str:
+    paths = [str(variable.path) for variable in variables]
+    return ", ".join(paths[:4]) + (f" and {len(paths) - 4} more" if len(paths) > 4 else "")

@@ -1,0 +1,105 @@
+"""The noise of the inputs: which have one, and what it is in each realization."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from moments_dnns import _seeds
+from moments_dnns._validation import refusal
+from moments_dnns.data import dataset_label, normals
+
+from .inputs import Feed, numbers
+from .route import Route
+
+# Of every input that has noise: an array, or None where it is drawn for every realization.
+Noise = dict[str, np.ndarray | None]
+
+EXPECTED = "noise must be 'normal', an array of the shape of an input, names of inputs, or a mapping from names to these"
+
+
+def chosen_noise(noise: Any, fed: Feed) -> Noise:
+    """Return the noise of the inputs that have one.
+
+    Args:
+        noise: `"normal"`, an array, names of inputs, or a mapping from names to `"normal"`, an array, or None.
+        fed: The inputs.
+
+    Raises:
+        TypeError, ValueError: If it is something else, or does not fit.
+
+    Example:
+
+    >>> fed = Feed((np.eye(3), np.arange(3)), ("x", "label"), lambda tensors: (tuple(tensors), {}))
+    >>> chosen_noise("normal", fed), chosen_noise(["label"], fed)
+    ({'x': None}, {'label': None})
+    """
+    if isinstance(noise, str) and noise == "normal":
+        return dict.fromkeys(fed.floating or fed.names)
+    if isinstance(noise, Mapping):
+        given = {name: each for name, each in noise.items() if each is not None}
+    elif isinstance(noise, str) or (isinstance(noise, Sequence) and all(isinstance(each, str) for each in noise)):
+        given = dict.fromkeys([noise] if isinstance(noise, str) else noise, "normal")
+        if isinstance(noise, str) and noise not in fed.names:
+            raise TypeError(refusal(f"{EXPECTED}.", noise=noise))
+    else:
+        given = {_fitting(noise, fed): noise}
+    if not given or not set(given) <= set(fed.names):
+        raise ValueError(refusal(f"noise must be that of inputs among {', '.join(fed.names)}.", noise=list(given)))
+    shapes = {name: array.shape for name, array in zip(fed.names, fed.arrays, strict=True)}
+    return {
+        name: _checked(name, given[name], shapes[name] if name in fed.floating else None)
+        for name in fed.names
+        if name in given
+    }
+
+
+def _fitting(noise: Any, fed: Feed) -> str:
+    """Return the name of the input that an array is the noise of: the only one, or the only one of its shape."""
+    names = fed.floating or fed.names
+    shape = numbers("noise", noise).shape
+    of_shape = [name for name, array in zip(fed.names, fed.arrays, strict=True) if name in names and array.shape == shape]
+    if len(names) > 1 and len(of_shape) != 1:
+        raise ValueError(refusal(f"{EXPECTED}: which of {', '.join(names)} has it?", noise=shape))
+    return (of_shape or list(names))[0]
+
+
+def _checked(name: str, value: Any, shape: tuple[int, ...] | None) -> np.ndarray | None:
+    """Return the noise of an input; the shape of what integers become is known later."""
+    if isinstance(value, str) and value == "normal":
+        return None
+    array = numbers("noise", value).astype(np.float32)
+    if (shape is not None and array.shape != shape) or not np.isfinite(array).all() or not array.any():
+        expected = "that of the first layer's output" if shape is None else str(shape)
+        raise ValueError(
+            refusal(f"noise must be 'normal', or finite, not zero, and of the shape {expected}.", **{name: array.shape})
+        )
+    return array
+
+
+def drawn_noise(noise: Noise, path: Route, fed: Feed, seed: np.random.SeedSequence) -> list[np.ndarray]:
+    """Return the noise of every input and beginning of a route in the realization with a seed."""
+    generator = np.random.default_rng(_seeds.child(seed, _seeds.NOISE))
+    types = {name: array.dtype for name, array in zip(fed.names, fed.arrays, strict=True)}
+    shapes = {name: array.shape for name, array in zip(fed.names, fed.arrays, strict=True)}
+    drawn = []
+    for name in path.inputs:
+        given = noise[name]
+        drawn.append((normals(generator, shapes[name]) if given is None else given).astype(types[name]))
+    integers = [given for name, given in noise.items() if name not in path.inputs]
+    for place in path.begins:
+        given = integers[0] if len(path.begins) == len(integers) == 1 else None
+        drawn.append(normals(generator, place.shape) if given is None else given)
+    return drawn
+
+
+def noise_label(noise: Noise, path: Route) -> str:
+    """Return what a description says of the noise."""
+    places = [place.name for place in path.begins]
+    labels = ["normal" if noise[name] is None else dataset_label(noise[name]) for name in path.inputs]
+    if places:
+        return ", ".join([*(f"{label} at {name}" for label, name in zip(labels, path.inputs, strict=True)),
+                          *(f"normal at {name}" for name in places)])
+    return labels[0] if len(set(labels)) == 1 else ", ".join(labels)
