@@ -60,5 +60,6 @@ def _differs_in_training(part: Any) -> bool:
         return True
     if internals.sublayers(part) or internals.operations(part):  # which it may only tell of training
         return False
-    code = getattr(type(part).call, "__code__", None)
+    function = part.function if isinstance(part, keras.layers.Lambda) else type(part).call
+    code = getattr(function, "__code__", None)
     return code is not None and any(each.argval == "training" for each in dis.get_instructions(code))

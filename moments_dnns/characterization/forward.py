@@ -63,7 +63,7 @@ class Forward:
             added = dict(zip((place.name for place in self.path.begins), tensors[len(noisy) :], strict=True))
             with (
                 keras.StatelessScope(list(zip(self.variables, values, strict=True)), initialize_variables=False),
-                recording(self.net.parts, self.batch_statistics, added) as calls,
+                recording(self.net, self.batch_statistics, added) as calls,
             ):
                 outputs = self.net(inputs)
             returned = [*(call.outputs for call in calls), outputs]
@@ -71,9 +71,11 @@ class Forward:
             return [ops.cast(tensor, "float32") for tensor in (*tensors[: len(noisy)], *measured)]
 
         signals, tangents = jvp(function, [*(inputs[index] for index in noisy), *begins], noises)
-        return ops.stack([self.row(signal, noise) for signal, noise in zip(signals, tangents, strict=True)])
+        # Compiled by itself: places of one shape share what is traced of it, which is most of all there is.
+        measure = compiled(self.measure, within=True)
+        return ops.stack([measure(signal, noise) for signal, noise in zip(signals, tangents, strict=True)])
 
-    def row(self, signal: Tensor, noise: Tensor) -> Tensor:
+    def measure(self, signal: Tensor, noise: Tensor) -> Tensor:
         """Return the row of one place."""
         largest = ops.max(ops.abs(noise))
         # A number for each element of the batch is one channel.

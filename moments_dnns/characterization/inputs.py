@@ -69,7 +69,7 @@ def feed(model: keras.Model, inputs: Any) -> Feed:
     arrays = [_checked(name, given[name], tensor) for name, tensor in zip(names, known, strict=True)]
     _check_batches(names, arrays)
 
-    struct = model.input
+    struct = _struct(model)
     return Feed(tuple(arrays), names, lambda tensors: ((keras.tree.pack_sequence_as(struct, list(tensors)),), {}))
 
 
@@ -85,8 +85,13 @@ def first_batch(inputs: Any) -> Any:
     return batch[0] if isinstance(batch, tuple) else batch
 
 
+def _struct(model: keras.Model) -> Any:
+    """Return the structure of symbolic inputs in which a functional or sequential model takes its inputs."""
+    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+
+
 def _names(model: keras.Model) -> tuple[str, ...]:
-    struct = model.input
+    struct = _struct(model)
     if isinstance(struct, Mapping) and len(struct) == len(model.inputs):
         order = {id(tensor): name for name, tensor in struct.items()}
         return tuple(order[id(tensor)] for tensor in model.inputs)

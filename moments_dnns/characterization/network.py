@@ -66,8 +66,9 @@ def _graph(model: keras.Model, fed: Feed) -> Any:
         graph = keras.Model(inputs, model.call(*args, **kwargs), name=model.name)
     except Exception:  # a call may need numbers, or functions of the backend: the model itself is run then
         return None
-    # What was computed of variables while the graph was made would stay what it was.
-    return None if any(keras.ops.is_tensor(value) for value in internals.constants(graph)) else graph
+    # What was computed of variables while the graph was made, or what a function remembers, would stay what it was.
+    fixed = (keras.ops.is_tensor(value) or callable(value) for value in internals.constants(graph))
+    return None if any(fixed) else graph
 
 
 def _flat(fed: Feed) -> Feed:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from moments_dnns import _seeds
-from moments_dnns._validation import refusal
+from moments_dnns._validation import refusal, warn
 from moments_dnns.data import dataset_label, normals
 
 from .inputs import Feed, numbers
@@ -37,7 +37,7 @@ def chosen_noise(noise: Any, fed: Feed) -> Noise:
     ({'x': None}, {'label': None})
     """
     if isinstance(noise, str) and noise == "normal":
-        return dict.fromkeys(fed.floating or fed.names)
+        return dict.fromkeys(_varying(fed) or fed.names)
     if isinstance(noise, Mapping):
         given = {name: each for name, each in noise.items() if each is not None}
     elif isinstance(noise, str) or (isinstance(noise, Sequence) and all(isinstance(each, str) for each in noise)):
@@ -48,12 +48,34 @@ def chosen_noise(noise: Any, fed: Feed) -> Noise:
         given = {_fitting(noise, fed): noise}
     if not given or not set(given) <= set(fed.names):
         raise ValueError(refusal(f"noise must be that of inputs among {', '.join(fed.names)}.", noise=list(given)))
-    shapes = {name: array.shape for name, array in zip(fed.names, fed.arrays, strict=True)}
+    arrays = dict(zip(fed.names, fed.arrays, strict=True))
+    for name in given:
+        _check_varying(name, arrays[name])
+    shapes = {name: array.shape for name, array in arrays.items()}
     return {
         name: _checked(name, given[name], shapes[name] if name in fed.floating else None)
         for name in fed.names
         if name in given
     }
+
+
+def _varying(fed: Feed) -> list[str]:
+    """Return the names of the floating-point inputs that vary; a mask of ones is no signal."""
+    arrays = dict(zip(fed.names, fed.arrays, strict=True))
+    varying = [name for name in fed.floating if arrays[name].min() < arrays[name].max()]
+    constant = [name for name in fed.floating if name not in varying]
+    if constant and not varying:
+        _check_varying(constant[0], arrays[constant[0]])
+    if constant:
+        warn(f"inputs that are the same everywhere have no noise: {', '.join(constant)}")
+    return varying
+
+
+def _check_varying(name: str, array: np.ndarray) -> None:
+    if array.dtype.kind == "f" and array.min() == array.max():
+        raise ValueError(
+            refusal("expected inputs that are not all the same.", input=name, value=float(array.flat[0]))
+        )
 
 
 def _fitting(noise: Any, fed: Feed) -> str:

@@ -15,7 +15,7 @@ from keras import ops
 from moments_dnns.layers.state import Tensor
 
 from . import internals
-from .network import names_of
+from .network import Network, names_of
 
 # Layers that call the layer they hold once for every step of a sequence: their output is measured, not the steps.
 CLOSED = (keras.layers.RNN, keras.layers.TimeDistributed)
@@ -44,12 +44,11 @@ class Recorder:
 
     Args:
         parts: The layers and functions.
-        batch_statistics: Whether batch normalization takes the statistics of the batch, as constants.
         added: Tensors that are added to the outputs of calls, by the name of the call.
     """
 
-    def __init__(self, parts: Sequence[Any], batch_statistics: bool, added: Mapping[str, Tensor]):
-        self.parts, self.batch_statistics, self.added = parts, batch_statistics, added
+    def __init__(self, parts: Sequence[Any], added: Mapping[str, Tensor]):
+        self.added = added
         self.calls: list[Call] = []
         self.names = names_of(parts)
         self.level = _level()
@@ -109,27 +108,30 @@ class Recorder:
 
 @contextmanager
 def recording(
-    parts: Sequence[Any], batch_statistics: bool, added: Mapping[str, Tensor] | None = None
+    net: Network, batch_statistics: bool, added: Mapping[str, Tensor] | None = None
 ) -> Iterator[list[Call]]:
-    """Record the calls of parts within a context, in the order in which they end.
+    """Record the calls of the parts of a model within a context, in the order in which they end.
 
     Args:
-        parts: The layers and functions of a model.
+        net: The model.
         batch_statistics: Whether batch normalization takes the statistics of the batch, as constants for the noise.
         added: Tensors to add to outputs, by the names of calls.
 
     Example:
 
+    >>> from moments_dnns.characterization.inputs import feed
     >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="dense")])
-    >>> with recording(model.layers, False) as calls:
-    ...     _ = model(np.ones((1, 4)))
+    >>> net = Network(model, feed(model, np.eye(4)), tuple(model.layers))
+    >>> with recording(net, False) as calls:
+    ...     _ = net([np.eye(4)])
     >>> [call.name for call in calls]
     ['dense']
     """
-    recorder = Recorder(parts, batch_statistics, added or {})
+    recorder = Recorder(net.parts, added or {})
     with ExitStack() as stack:
-        for part in parts:
+        for part in (net.model, *net.parts):
             stack.enter_context(_replaced(part, **_adapted(part, batch_statistics)))
+        for part in net.parts:
             calls = {name: getattr(part, name) for name in ("call", "quantized_call") if hasattr(part, name)}
             wrapped = {name: recorder.wrapped(part, call) for name, call in calls.items()}
             stack.enter_context(_replaced(part, **wrapped))

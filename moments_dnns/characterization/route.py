@@ -10,7 +10,7 @@ import attrs
 import keras
 import numpy as np
 
-from moments_dnns._validation import refusal
+from moments_dnns._validation import refusal, warn
 
 from .inputs import Feed
 from .tracing import Above, Place, Trace
@@ -59,8 +59,8 @@ def route(traced: Trace, noisy: Sequence[str], integers: Sequence[str], patterns
         if not any(root in above for above in traced.above):
             raise ValueError(
                 refusal(
-                    "expected inputs that layers depend on in a way that has a derivative; leave noise out for others: "
-                    "noise=['a name', ...].",
+                    "expected inputs from which layers compute tensors with a batch axis, in a way that has a "
+                    "derivative; noise=['a name', ...] chooses among several.",
                     noise=traced.inputs[root],
                 )
             )
@@ -75,6 +75,16 @@ def route(traced: Trace, noisy: Sequence[str], integers: Sequence[str], patterns
         tuple(traced.places[index - count] for index in chosen),
         tuple(tuple(sorted(position[index] for index in above)) for above in parents),
     )
+
+
+def without_idle(traced: Trace, noisy: Sequence[str]) -> list[str]:
+    """Return the names of the inputs with noise from which something is computed, all of them if there is none."""
+    used = set[int]().union(*traced.above_any)
+    idle = [name for index, name in enumerate(traced.inputs) if name in noisy and index not in used]
+    if 0 < len(idle) < len(noisy):
+        warn(f"nothing is computed from the inputs {', '.join(idle)}")
+        return [name for name in noisy if name not in idle]
+    return list(noisy)
 
 
 def integers_among(traced: Trace, noisy: Sequence[str], fed: Feed) -> list[str]:
@@ -145,12 +155,13 @@ def _chosen(
         and (not depth or name(index).count("/") < depth)
     ]
     # A model within a model returns what its last layer does, which is measured there.
-    measured = {traced.places[index - count].same for index in chosen if not _is_model(traced.places[index - count])}
-    return [
-        index
-        for index in chosen
-        if not (_is_model(traced.places[index - count]) and traced.places[index - count].same in measured)
-    ]
+    kept, measured = [], set[int]()
+    for index in chosen:
+        place = traced.places[index - count]
+        if not (_is_model(place) and place.same in measured):
+            kept.append(index)
+            measured.add(place.same)
+    return kept
 
 
 def _is_model(place: Place) -> bool:

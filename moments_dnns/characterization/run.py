@@ -26,10 +26,10 @@ from . import internals
 from .behaviour import tell_of_behaviour
 from .forward import Forward, passes
 from .inputs import Feed, feed
-from .network import Network, network, parts_of
+from .network import network, parts_of
 from .noise import Noise, chosen_noise, drawn_noise, noise_label
 from .recording import unchanged
-from .route import Route, channels_first, integers_among, route
+from .route import Route, channels_first, integers_among, route, without_idle
 from .tracing import Trace, trace
 from .weights import Weights, weights
 
@@ -115,7 +115,8 @@ def characterize(
     with unchanged([model, *parts_of(model)]), internals.own_globals(generator):
         net = network(model, fed)
         traced = trace(net, reinitialize)
-        path, given = _routed(traced, given, net, patterns, depth)
+        noisy = without_idle(traced, list(given))
+        path = route(traced, noisy, integers_among(traced, noisy, fed), patterns, depth)
         tell_of_behaviour(net.parts, traced, path, reinitialize)
         values = weights(model, traced.variables, reinitialize)
         description = Characterization(
@@ -149,13 +150,6 @@ def _patterns(layers: Any) -> list[str]:
     if not isinstance(patterns, Sequence) or not patterns:
         raise TypeError(refusal("layers must be a pattern of names, or several.", layers=layers))
     return [text("layers", pattern) for pattern in patterns]
-
-
-def _routed(
-    traced: Trace, noise: Noise, net: Network, patterns: Sequence[str], depth: int
-) -> tuple[Route, Noise]:
-    integers = integers_among(traced, noise, net.fed)
-    return route(traced, list(noise), integers, patterns, depth), noise
 
 
 def _batch_shape(path: Route, fed: Feed) -> tuple[int, ...]:

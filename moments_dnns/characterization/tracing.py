@@ -95,7 +95,7 @@ def trace(net: Network, batch_statistics: bool) -> Trace:
     scope = Reading()
 
     def run(*tensors: Tensor) -> list[Tensor]:
-        with scope, recording(net.parts, batch_statistics) as calls:
+        with scope, recording(net, batch_statistics) as calls:
             outputs = net(tensors)
         calls.append(Call("output", None, tuple(outputs), None, True))
         places, measured = _places(calls)
@@ -108,7 +108,8 @@ def trace(net: Network, batch_statistics: bool) -> Trace:
         raise ValueError(
             refusal(
                 "expected a built model whose call Keras can look into on the backend "
-                f"{keras.backend.backend()!r}: made of layers, keras.ops and the backend's own functions ({cause(error)})."
+                f"{keras.backend.backend()!r}: made of layers, keras.ops and the backend's own functions ({cause(error)}).",
+                model=net.model.name,
             )
         ) from error
     digest, places, scalars = found
@@ -166,6 +167,10 @@ class Marks:
             self.sources[key] = frozenset({marks[-1]}) if marks else above
 
 
+# Operations of TensorFlow whose outputs are constants for a derivative.
+WITHOUT_DERIVATIVE = ("StopGradient", "ZerosLike", "OnesLike")
+
+
 def _tensorflow(run: Callable[..., list[Tensor]], arrays: Sequence[np.ndarray]) -> tuple[Above, Above]:
     tensorflow = importlib.import_module("tensorflow")
     marked: list[Tensor] = []
@@ -189,7 +194,8 @@ def _tensorflow(run: Callable[..., list[Tensor]], arrays: Sequence[np.ndarray]) 
     for accepts in (is_number, lambda tensor: True):
         marks = Marks(keys)
         for op in graph.get_operations():
-            marks.operation([key(tensor) for tensor in op.inputs if accepts(tensor)], map(key, op.outputs))
+            inputs = [] if op.type in WITHOUT_DERIVATIVE else op.inputs
+            marks.operation([key(tensor) for tensor in inputs if accepts(tensor)], map(key, op.outputs))
         found.append(tuple(marks.above))
     return found[0], found[1]
 

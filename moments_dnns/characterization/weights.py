@@ -27,29 +27,31 @@ class Weights:
     Args:
         variables: All that the model reads.
         initializers: For those that are drawn afresh, their initializers, by identity and in the order of drawing.
+        constants: The values of those whose initializers draw nothing, by identity.
     """
 
     variables: tuple[Any, ...]
     initializers: dict[int, tuple[Any, Initializer]]
+    constants: dict[int, Any]
 
     def values(self, seed: np.random.SeedSequence) -> list[Any]:
         """Return the values of all variables in the realization with a seed.
 
         Equal seeds of initializers stay equal, and so do equal states of seed generators; all others are independent.
         """
-        drawn = dict(self._drawn(_seeds.child(seed, _seeds.WEIGHTS)))
-        states = self._states(_seeds.child(seed, _seeds.GENERATORS))
-        return [
-            drawn.get(id(variable), states.get(id(variable), variable.value))
-            if id(variable) in drawn or id(variable) in states
-            else variable.value
-            for variable in self.variables
-        ]
+        fresh = {
+            **self.constants,
+            **dict(self._drawn(_seeds.child(seed, _seeds.WEIGHTS))),
+            **self._states(_seeds.child(seed, _seeds.GENERATORS)),
+        }
+        return [fresh[id(variable)] if id(variable) in fresh else variable.value for variable in self.variables]
 
     def _drawn(self, seed: np.random.SeedSequence) -> Iterator[tuple[int, Any]]:
         seeds: Sequence[int] = _seeds.integers(seed, max(len(self.initializers), 1)).tolist()
         first: dict[int, int] = {}
         for (key, (variable, initializer)), each in zip(self.initializers.items(), seeds, strict=False):
+            if key in self.constants:
+                continue
             theirs = getattr(initializer, "seed", None)
             own = first.setdefault(theirs, each) if isinstance(theirs, int) else each
             yield key, drawn(initializer, variable, own)
@@ -70,6 +72,7 @@ def drawn(initializer: Initializer, variable: Any, seed: int) -> Any:
     if hasattr(initializer, "seed"):
         initializer = copy.copy(initializer)
         initializer.seed = seed  # type: ignore[attr-defined]
+        return initializer(tuple(variable.shape), dtype=variable.dtype)
     with internals.own_globals(keras.random.SeedGenerator(seed)):
         return initializer(tuple(variable.shape), dtype=variable.dtype)
 
@@ -94,7 +97,7 @@ def weights(model: keras.Model, variables: Sequence[Any], reinitialize: bool) ->
     True
     """
     if not reinitialize:
-        return Weights(tuple(variables), {})
+        return Weights(tuple(variables), {}, {})
     read = {id(variable) for variable in variables}
     parts = [model, *parts_of(model)]
     owners = {id(variable): part for part in parts for variable in internals.own_variables(part)}
@@ -106,10 +109,15 @@ def weights(model: keras.Model, variables: Sequence[Any], reinitialize: bool) ->
     floats = {key: variable for key, variable in order.items() if keras.backend.is_float_dtype(variable.dtype)}
     _warn_of_kept([variable for key, variable in floats.items() if key not in known], owners)
     initializers = {key: (variable, known[key]) for key, variable in floats.items() if key in known}
-    for variable, initializer in initializers.values():
-        _check(initializer, variable)
     _warn_of_shared(initializers, owners)
-    return Weights(tuple(variables), initializers)
+    constants = {
+        key: _constant(initializer, variable)
+        for key, (variable, initializer) in initializers.items()
+        if not hasattr(initializer, "seed")
+    }
+    return Weights(
+        tuple(variables), initializers, {key: value for key, value in constants.items() if value is not None}
+    )
 
 
 def _initializers(layer: Any) -> dict[int, Initializer]:
@@ -197,18 +205,19 @@ def _standardized(initializer: Any, variable: Any) -> Initializer:
     return keras.initializers.get(initializer)  # type: ignore[no-any-return]
 
 
-def _check(initializer: Initializer, variable: Any) -> None:
-    """Refuse an initializer whose values no seed decides."""
-    if not hasattr(initializer, "seed"):
-        one, other = (np.asarray(keras.ops.convert_to_numpy(drawn(initializer, variable, 0))) for _ in range(2))
-        if not np.array_equal(one, other):
-            raise ValueError(
-                refusal(
-                    "expected initializers of Keras, or functions that draw from keras.random: this one is drawn "
-                    "without a seed. reinitialize=False takes the model's own weights.",
-                    variable=variable.path,
-                )
+def _constant(initializer: Initializer, variable: Any) -> Any:
+    """Return the value of an initializer that draws nothing, or None; refuse one whose values no seed decides."""
+    value, again, other = (drawn(initializer, variable, seed) for seed in (0, 0, 1))
+    first, same, different = (np.asarray(keras.ops.convert_to_numpy(each)) for each in (value, again, other))
+    if not np.array_equal(first, same):
+        raise ValueError(
+            refusal(
+                "expected initializers of Keras, or functions that draw from keras.random: this one is drawn "
+                "without a seed. reinitialize=False takes the model's own weights.",
+                variable=variable.path,
             )
+        )
+    return value if np.array_equal(first, different) else None
 
 
 def _warn_of_kept(variables: Sequence[Any], owners: dict[int, Any]) -> None:
