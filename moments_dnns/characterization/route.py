@@ -129,10 +129,10 @@ def _begins(traced: Trace, integers: Sequence[str], roots: Sequence[int]) -> lis
 
 def _reached(above: Above, roots: set[int]) -> set[int]:
     """Return the positions that depend on any of some, these included."""
-    reached = set(roots)
-    for index, before in enumerate(above):
-        if before & reached:
-            reached.add(index)
+    reached, count = set(roots), -1
+    while count < len(reached):  # a layer may be called behind the output of the block that it lies in
+        count = len(reached)
+        reached |= {index for index, before in enumerate(above) if before & reached}
     return reached
 
 

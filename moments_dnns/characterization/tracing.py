@@ -147,24 +147,38 @@ class Marks:
     """Finds for each marked tensor the marked ones next before it, in one pass along the operations of a graph.
 
     Args:
-        keys: The keys of the marked tensors; equal ones follow each other.
+        keys: The keys of the marked tensors, in their order. A layer may return what it was given: then keys are equal.
     """
 
     def __init__(self, keys: Sequence[Any]):
-        self.above = [frozenset[int]() for _ in keys]
+        self.keys = keys
         self.marks: dict[Any, list[int]] = {}
         for mark, key in enumerate(keys):
             self.marks.setdefault(key, []).append(mark)
         self.sources: dict[Any, frozenset[int]] = {}
+        self.before: dict[Any, frozenset[int]] = {}
 
     def operation(self, inputs: Iterable[Any], outputs: Iterable[Any]) -> None:
         """Take one operation, by the keys of its inputs and outputs."""
         above = frozenset[int]().union(*(self.sources.get(key, frozenset()) for key in inputs))
         for key in outputs:
-            marks = self.marks.get(key, [])
-            for mark, before in zip(marks, [above, *(frozenset({mark}) for mark in marks)], strict=False):
-                self.above[mark] = before
-            self.sources[key] = frozenset({marks[-1]}) if marks else above
+            self.before[key] = above
+            self.sources[key] = frozenset(self.marks[key][:1]) if key in self.marks else above
+
+    def above(self) -> Above:
+        """Return the marks next before each mark; of equal tensors, each comes from the one before it."""
+        found = []
+        for mark, key in enumerate(self.keys):
+            if mark > self.marks[key][0]:
+                found.append(frozenset({self._latest(self.marks[key][0], mark)}))
+            else:
+                above = self.before.get(key, frozenset())
+                found.append(frozenset(self._latest(first, mark) for first in above))
+        return tuple(found)
+
+    def _latest(self, first: int, mark: int) -> int:
+        """Return the last mark of a tensor that is before another mark."""
+        return max((each for each in self.marks[self.keys[first]] if each < mark), default=first)
 
 
 # Operations of TensorFlow whose outputs are constants for a derivative.
@@ -196,7 +210,7 @@ def _tensorflow(run: Callable[..., list[Tensor]], arrays: Sequence[np.ndarray]) 
         for op in graph.get_operations():
             inputs = [] if op.type in WITHOUT_DERIVATIVE else op.inputs
             marks.operation([key(tensor) for tensor in inputs if accepts(tensor)], map(key, op.outputs))
-        found.append(tuple(marks.above))
+        found.append(marks.above())
     return found[0], found[1]
 
 
@@ -210,7 +224,7 @@ def _jax(run: Callable[..., list[Tensor]], arrays: Sequence[np.ndarray]) -> tupl
         for equation in jaxpr.eqns:
             inputs = [id(each) for each in equation.invars if each.aval.dtype.kind in kinds]
             marks.operation(inputs, map(id, equation.outvars))
-        found.append(tuple(marks.above))
+        found.append(marks.above())
     return found[0], found[1]
 
 
@@ -238,7 +252,7 @@ def _torch(run: Callable[..., list[Tensor]], arrays: Sequence[np.ndarray]) -> tu
 
     for tensor in marked:
         visit(tensor.grad_fn)
-    return tuple(marks.above), tuple(marks.above)
+    return marks.above(), marks.above()
 
 
 DEPENDENCIES: Mapping[str, Callable[..., tuple[Above, Above]]] = {
