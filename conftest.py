@@ -17,6 +17,11 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests.support.shapes import check_shapes
+
+# Before any module with annotated tensors is imported.
+check_shapes()
+
 # Machines are shared, so that time says nothing; a verdict of CI must be repeatable.
 settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("house")

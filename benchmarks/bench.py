@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from moments_dnns import Experiment
-from moments_dnns._cli import Parser
+from moments_dnns import Experiment, _cli
+from moments_dnns._validation import refusal
 
 from . import rates
 from .common import (
     Measurement,
+    WriteSwitch,
     installed_backends,
     isolated,
     line,
@@ -149,28 +150,45 @@ def bench(settings: dict[str, Experiment], backends: Sequence[str], repeats: int
     return f"{machine()}.\n\n{best.text} The textbook ran on {backends[0]}.\n\n{table(HEADER, rows)}"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark from the command line."""
-    parser = Parser(prog="bench", description=__doc__)
-    parser.add_argument("--settings", default=",".join(SETTINGS), help="which, such as A,C")
-    parser.add_argument("--backends", default=",".join(installed_backends()), help="which")
-    parser.add_argument("--repeats", type=int, default=7, help="timed realizations each")
-    parser.add_argument("--quick", action="store_true", help="tiny versions of the settings, to see that all works")
-    parser.add_argument("--write", action="store_true", help="put the results into README.md")
-    arguments = parser.parse_args(argv)
-    settings, backends = arguments.settings.split(","), arguments.backends.split(",")
-    if not (set(settings) <= set(SETTINGS) and set(backends) <= set(installed_backends()) and arguments.repeats > 0):
-        parser.error(
-            f"expected settings of {', '.join(SETTINGS)}, installed backends of "
-            f"{', '.join(installed_backends())}, and repeats of at least 1. Received: {vars(arguments)}"
+def measure_settings(
+    *,
+    settings: str = ",".join(SETTINGS),
+    backends: str = ",".join(installed_backends()),
+    repeats: _cli.Whole = 7,
+    quick: _cli.Switch = False,
+    write_results: WriteSwitch = False,
+) -> None:
+    """Measure the time per realization in settings A to F on every installed backend.
+
+    Args:
+        settings: Which, such as A,C.
+        backends: Which, such as tensorflow,jax.
+        repeats: Timed realizations each.
+        quick: Tiny versions of the settings, to see that all works.
+        write_results: Put the results into README.md.
+    """
+    names, chosen_backends = settings.split(","), backends.split(",")
+    if not (set(names) <= set(SETTINGS) and set(chosen_backends) <= set(installed_backends()) and repeats > 0):
+        raise ValueError(
+            refusal(
+                f"expected settings of {', '.join(SETTINGS)}, installed backends of "
+                f"{', '.join(installed_backends())}, and repeats of at least 1.",
+                settings=settings,
+                backends=backends,
+                repeats=repeats,
+            )
         )
-    if arguments.quick and arguments.write:
-        parser.error("--quick measures nothing worth writing.")
-    chosen = {name: attrs.evolve(SETTINGS[name], **(TINY if arguments.quick else {})) for name in settings}
-    text = bench(chosen, backends, arguments.repeats)
-    if arguments.write:
+    if quick and write_results:
+        raise ValueError("--quick measures nothing worth writing.")
+    chosen = {name: attrs.evolve(SETTINGS[name], **(TINY if quick else {})) for name in names}
+    text = bench(chosen, chosen_backends, repeats)
+    if write_results:
         write("bench", text)
-    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark from the command line and return the exit code."""
+    return _cli.call(_cli.application("bench", measure_settings), argv)
 
 
 if __name__ == "__main__":

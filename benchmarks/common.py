@@ -14,17 +14,20 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from cyclopts import Parameter
 
-from moments_dnns import Experiment
+from moments_dnns import Experiment, _cli
 from moments_dnns._validation import refusal
 from moments_dnns.data import load_images
 from moments_dnns.results.provenance import versions
 from moments_dnns.simulation.executors import WorkerPool
 from moments_dnns.simulation.realizations import Simulator, joined
 
+# The option of every benchmark that puts its results into README.md.
+WriteSwitch = Annotated[_cli.Switch, Parameter(name="--write")]
 README = Path(__file__).with_name("README.md")
 BACKENDS = ("tensorflow", "jax", "torch")
 

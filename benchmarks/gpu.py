@@ -14,14 +14,14 @@ from typing import Any
 import attrs
 import numpy as np
 
-from moments_dnns import Experiment
-from moments_dnns._cli import Parser
+from moments_dnns import Experiment, _cli
+from moments_dnns._validation import refusal
 from moments_dnns.descriptions.choices import PRECISIONS
 from moments_dnns.moments import derive
 
 from . import rates
 from .bench import NO_RANKS, TINY
-from .common import Measurement, line, machine, measure, number, table, write
+from .common import Measurement, WriteSwitch, line, machine, measure, number, table, write
 from .engines import engine
 
 EVOLUTION: dict[str, Any] = {
@@ -89,30 +89,37 @@ def largest_z(experiment: Experiment, one: dict[str, np.ndarray], other: dict[st
     return float(np.max(z)), int(np.size(z))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark from the command line."""
-    parser = Parser(prog="gpu", description=__doc__)
-    parser.add_argument("--figures", default=",".join(FIGURES), help="which, such as 3,4")
-    parser.add_argument("--repeats", type=int, default=8, help="timed calls each")
-    parser.add_argument("--anyway", action="store_true", help="tiny networks on any device, to see that all works")
-    parser.add_argument("--write", action="store_true", help="put the results into README.md")
-    arguments = parser.parse_args(argv)
-    figures = arguments.figures.split(",")
-    if not set(figures) <= set(FIGURES) or (arguments.anyway and arguments.write):
-        parser.error(
-            f"expected figures of {', '.join(FIGURES)}, and --write without --anyway. Received: {vars(arguments)}"
-        )
+def measure_figures(
+    *,
+    figures: str = ",".join(FIGURES),
+    repeats: _cli.Whole = 8,
+    anyway: _cli.Switch = False,
+    write_results: WriteSwitch = False,
+) -> None:
+    """Measure figures 2 to 5 at the paper's size on an accelerator.
+
+    Args:
+        figures: Which, such as 3,4.
+        repeats: Timed calls each.
+        anyway: Tiny networks on any device, to see that all works.
+        write_results: Put the results into README.md.
+    """
+    names = figures.split(",")
+    if not set(names) <= set(FIGURES):
+        raise ValueError(refusal(f"expected figures of {', '.join(FIGURES)}.", figures=figures))
+    if anyway and write_results:
+        raise ValueError("--anyway measures nothing worth writing.")
     import keras
 
     from moments_dnns._backend import accelerators, product_precision
 
-    if not (arguments.anyway or accelerators()):
-        parser.error(
+    if not (anyway or accelerators()):
+        raise RuntimeError(
             f"Keras' backend {keras.backend.backend()} sees no accelerator here, on which this would take "
             "days. --anyway runs tiny networks instead."
         )
-    chosen = {name: attrs.evolve(FIGURES[name], **(TINY if arguments.anyway else {})) for name in figures}
-    side = 512 if arguments.anyway else LARGE
+    chosen = {name: attrs.evolve(FIGURES[name], **(TINY if anyway else {})) for name in names}
+    side = 512 if anyway else LARGE
     shapes = [rates.Product(side, side, side), *(rates.products(experiment)[1] for experiment in chosen.values())]
     peaks = {}
     for precision in PRECISIONS:
@@ -127,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seen = {}
         for precision in PRECISIONS:
             experiment = attrs.evolve(experiment, precision=precision)
-            seen[precision] = measure(experiment, arguments.repeats)
+            seen[precision] = measure(experiment, repeats)
             rows.append(row(name, experiment, peaks[precision][0], seen[precision]))
             print(line(rows[-1]), flush=True)
         largest, count = largest_z(experiment, *(seen[precision].arrays for precision in PRECISIONS))
@@ -136,9 +143,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"among {count}."
         )
     print("\n" + "\n".join(differences))
-    if arguments.write:
+    if write_results:
         write("gpu", f"{text}.\n\n{table(HEADER, rows)}\n\n" + "\n".join(differences))
-    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark from the command line and return the exit code."""
+    return _cli.call(_cli.application("gpu", measure_figures), argv)
 
 
 if __name__ == "__main__":

@@ -10,17 +10,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+from cyclopts import Parameter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from moments_dnns import ARCHITECTURES, Experiment
-from moments_dnns._cli import Parser
-from moments_dnns.plots.panels import LOOKS
-from moments_dnns.plots.style import PaperFigure, styled
+from moments_dnns import ARCHITECTURES, Experiment, _cli
+from moments_dnns.plots.style import LOOKS, PaperFigure, styled
 
-from .common import Measurement, installed_backends, isolated, line, machine, measure, number, table, write
+from .common import Measurement, WriteSwitch, installed_backends, isolated, line, machine, measure, number, table, write
 
 IMAGE = Path(__file__).parents[1] / "docs" / "images" / "scale.png"
 DEPTHS, WIDTHS = (100, 300, 1_000, 3_000, 10_000), (512, 1_024, 2_048, 4_096, 8_192, 16_384)
@@ -102,31 +101,43 @@ def draw_curves(axes: Axes, points: Sequence[Point], value: Any, proportional: b
     axes.legend()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark from the command line; the exit code is 1 if a number was not finite."""
-    parser = Parser(prog="scale", description=__doc__)
-    parser.add_argument("--backend", default=installed_backends()[0], choices=installed_backends(), help="which")
-    parser.add_argument("--repeats", type=int, default=3, help="timed realizations each")
-    parser.add_argument("--quick", action="store_true", help="tiny networks, to see that all works")
-    parser.add_argument("--write", action="store_true", help="put the results into README.md and draw the figure")
-    arguments = parser.parse_args(argv)
-    if arguments.quick and arguments.write:
-        parser.error("--quick measures nothing worth writing.")
-    sizes = (QUICK_DEPTHS, QUICK_WIDTHS) if arguments.quick else (DEPTHS, WIDTHS)
+def grow(
+    *,
+    backend: Annotated[str, Parameter(choices=installed_backends())] = installed_backends()[0],
+    repeats: _cli.Whole = 3,
+    quick: _cli.Switch = False,
+    write_results: WriteSwitch = False,
+) -> None:
+    """Measure how time, compilation and memory grow with depth and width.
+
+    Args:
+        backend: On which of Keras' backends.
+        repeats: Timed realizations each.
+        quick: Tiny networks, to see that all works.
+        write_results: Put the results into README.md and draw the figure.
+
+    Raises:
+        RuntimeError: If a number was not finite.
+    """
+    if quick and write_results:
+        raise ValueError("--quick measures nothing worth writing.")
+    sizes = (QUICK_DEPTHS, QUICK_WIDTHS) if quick else (DEPTHS, WIDTHS)
     print(table(HEADER, []), flush=True)
     points = []
     for along, experiment in experiments(*sizes):
-        points.append(
-            Point(along, experiment, isolated(measure, experiment, arguments.repeats, backend=arguments.backend))
-        )
+        points.append(Point(along, experiment, isolated(measure, experiment, repeats, backend=backend)))
         print(line(row(points[-1])), flush=True)
     infinite = [row(point)[:3] for point in points if not point.seen.finite]
     if infinite:
-        print(f"not every number that would be stored was finite: {infinite}", file=sys.stderr)
-    elif arguments.write:
-        write("scale", f"{machine()}; on {arguments.backend}.\n\n{table(HEADER, map(row, points))}")
+        raise RuntimeError(f"not every number that would be stored was finite: {infinite}")
+    if write_results:
+        write("scale", f"{machine()}; on {backend}.\n\n{table(HEADER, map(row, points))}")
         draw(points).savefig(IMAGE)
-    return 1 if infinite else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark from the command line and return the exit code."""
+    return _cli.call(_cli.application("scale", grow), argv)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from moments_dnns import Experiment, Moments, save_experiment
-from moments_dnns._cli import Parser
+from moments_dnns import Experiment, Moments, _cli, save_experiment
 
-from .common import machine, number, table, timed, write
+from .common import WriteSwitch, machine, number, table, timed, write
 
 ROOT = Path(__file__).parents[1]
 LOAD = "load_experiment('saved')"
@@ -46,12 +45,13 @@ def save(num_realizations: int = 1_000) -> None:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark from the command line."""
-    parser = Parser(prog="startup", description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5, help="processes each")
-    parser.add_argument("--write", action="store_true", help="put the results into README.md")
-    arguments = parser.parse_args(argv)
+def measure_beginnings(*, repeats: _cli.Whole = 5, write_results: WriteSwitch = False) -> None:
+    """Measure how long it takes to import, load, plot and ask for help, each in a process of its own.
+
+    Args:
+        repeats: Processes each.
+        write_results: Put the results into README.md.
+    """
     rows = []
     with TemporaryDirectory() as folder:
         os.environ["MOMENTS_DNNS_NPY"] = str(Path(folder) / "npy")
@@ -59,12 +59,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, (command, goal) in BEGINNINGS.items():
             run = partial(subprocess.run, [sys.executable, *command], cwd=folder, check=True, stdout=subprocess.DEVNULL)
             run()  # what is compiled or cached once counts for nothing
-            rows.append([name, number(min(timed(run) for _ in range(arguments.repeats))), number(goal)])
-    text = table(HEADER.format(arguments.repeats), rows)
+            rows.append([name, number(min(timed(run) for _ in range(repeats))), number(goal)])
+    text = table(HEADER.format(repeats), rows)
     print(text)
-    if arguments.write:
+    if write_results:
         write("startup", f"{machine()}.\n\n{text}")
-    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark from the command line and return the exit code."""
+    return _cli.call(_cli.application("startup", measure_beginnings), argv)
 
 
 if __name__ == "__main__":

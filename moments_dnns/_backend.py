@@ -1,4 +1,4 @@
-"""Keras' backend: which one runs, on what devices, with XLA or not, with TF32 or not. Keras starts when it is asked."""
+"""Keras' backend: which one, its devices, its precision. Importing this starts none."""
 
 from __future__ import annotations
 
@@ -170,9 +170,9 @@ def compiled(function: Callable[..., Any], within: bool = False) -> Callable[...
 
     backend = keras.backend.backend()
     if backend == "jax":
-        return importlib.import_module("jax").jit(function)  # type: ignore[no-any-return]
+        return importlib.import_module("jax").jit(function)
     if backend == "tensorflow":
         tensorflow = importlib.import_module("tensorflow")
         options = {"experimental_attributes": {"_noinline": True}} if within else {"jit_compile": uses_xla()}
-        return tensorflow.function(function, autograph=False, **options)  # type: ignore[no-any-return]
+        return tensorflow.function(function, autograph=False, **options)
     return function

@@ -1,4 +1,4 @@
-"""The tree of seeds: a realization has a child of the experiment's seed, and children of that draw its parts."""
+"""The tree of seeds: what each child of a realization's seed draws."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of single values: each refuses bad input with what was expected and `Received: name=value`."""
+"""Checks of single values, and the form of errors and warnings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import operator
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,42 @@ def one_of(known: Iterable[str]) -> Check:
     return check
 
 
+def optional(check: Check) -> Check:
+    """Accept None, and what a check accepts.
+
+    Example:
+
+    >>> optional(whole(1))("width", None), optional(whole(1))("width", 3)
+    (None, 3)
+    """
+
+    def check_or_none(name: str, value: Any) -> Any:
+        return None if value is None else check(name, value)
+
+    return check_or_none
+
+
+def require(*conditions: tuple[object, str, Mapping[str, Any]]) -> None:
+    """Refuse values that do not go together.
+
+    Args:
+        conditions: For each, whether it holds, what is expected, and the values received.
+
+    Raises:
+        ValueError: At the first condition that does not hold.
+
+    Example:
+
+    >>> require((True, "expected more.", {}), (3 > 4, "width must be above height.", {"width": 3, "height": 4}))
+    Traceback (most recent call last):
+    ...
+    ValueError: width must be above height. Received: width=3, height=4
+    """
+    for holds, expected, received in conditions:
+        if not holds:
+            raise ValueError(refusal(expected, **received))
+
+
 def text(name: str, value: Any) -> str:
     """Accept strings that are not empty."""
     expected = f"{name} must be a string that is not empty."
@@ -108,18 +144,12 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
-def first_line(error: Exception) -> str:
-    """Return an error in one line."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else ''}".strip()
-
-
 def cause(error: Exception) -> str:
-    """Return what is at the root of an error in one line, without what Keras puts around it.
+    r"""Return what is at the root of an error in one line, without what Keras puts around it.
 
     Example:
 
-    >>> cause(TypeError("Exception encountered when calling LSTM.call().\\n\\n\\x1b[1mno derivative\\x1b[0m"))
+    >>> cause(TypeError("Exception encountered when calling LSTM.call().\n\n\x1b[1mno derivative\x1b[0m"))
     'TypeError: no derivative'
     """
     lines = [line.strip() for line in re.sub("\x1b\\[[0-9;]*m", "", str(error)).splitlines()]

@@ -1,4 +1,4 @@
-"""Images: known data sets, a photograph that is always there, your own array or file; and batches drawn from them."""
+"""Images: known data sets, a photograph, your own array or file; and batches of them."""
 
 from __future__ import annotations
 

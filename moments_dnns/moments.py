@@ -1,17 +1,17 @@
-"""The moments: one row each, and what can be derived from them. No Keras here: see `measurement` for the layer."""
+"""The table of moments, what follows from them, and the names of arrays. No Keras here."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+import attrs
 import numpy as np
 
 
-@dataclass(frozen=True)
+@attrs.frozen
 class Moment:
     """What is averaged of the signal or the noise at a place.
 

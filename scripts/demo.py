@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from moments_dnns import Moments, plot_bn_ff, plot_bn_res, plot_vanilla, plot_vanilla_histo, run_experiment
-from moments_dnns._cli import Parser, run
+from moments_dnns import Moments, _cli, plot_bn_ff, plot_bn_res, plot_vanilla, plot_vanilla_histo, run_experiment
 from moments_dnns.moments import DECIBELS
 
 
@@ -91,8 +90,13 @@ DEMOS = {
 }
 
 
-def demo(folder: Path, verbose: bool) -> None:
-    """Run every experiment, draw it and tell what is seen; finished experiments are drawn from `npy/`."""
+def demo(*, folder: Path = Path("figures"), verbose: bool = True) -> None:
+    """Run every experiment, draw it and tell what is seen; finished experiments are drawn from npy/.
+
+    Args:
+        folder: Where the figures go.
+        verbose: Whether to show progress bars.
+    """
     for name, (settings, plot, text, numbers) in DEMOS.items():
         print(f"\n{name}: {settings}")
         moments = run_experiment(**settings, dataset="photo", name_experiment=name, verbose=verbose)
@@ -104,10 +108,8 @@ def demo(folder: Path, verbose: bool) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo and return the exit code."""
-    parser = Parser(prog="demo.py", description=__doc__)
-    parser.add_argument("--folder", type=Path, default=Path("figures"), help="where the figures go")
-    parser.add_argument("--no_verbose", dest="verbose", action="store_false", help="do not show progress bars")
-    return run(parser, demo, vars(parser.parse_args(argv)))
+    interrupted = "interrupted: what was finished is saved, and the same command goes on from there"
+    return _cli.call(_cli.application("demo.py", demo), argv, interrupted)
 
 
 if __name__ == "__main__":

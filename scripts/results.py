@@ -1,8 +1,8 @@
 """The results that ship: every experiment of the figures and of their complements, run, pruned and compared.
 
-python results.py --size quick     # tiny versions, to see that all works: a minute or two
-python results.py --size cpu       # fully connected networks as in the paper, smaller convolutional ones
-python results.py --size paper     # everything as in the paper, on a machine with a GPU
+python -m scripts.results --size quick     # tiny versions, to see that all works: a minute or two
+python -m scripts.results --size cpu       # fully connected networks as in the paper, smaller convolutional ones
+python -m scripts.results --size paper     # everything as in the paper, on a machine with a GPU
 
 What is finished is never run again, and Ctrl-C loses one realization.
 """
@@ -14,18 +14,19 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import attrs
 import numpy as np
+from cyclopts import Parameter
 
-from moments_dnns import Experiment, list_experiments, load_experiment, prune_experiment, run_experiment
-from moments_dnns._cli import Parser, run
+from moments_dnns import Experiment, _cli, list_experiments, load_experiment, prune_experiment, run_experiment
 from moments_dnns.analysis.published import PUBLISHED, compare
 from moments_dnns.data import load_images
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "results.md"
-SIZES = ("quick", "cpu", "paper")
+Size = Literal["quick", "cpu", "paper"]
+CORES = os.cpu_count() or 1
 
 
 class Result(NamedTuple):
@@ -139,11 +140,26 @@ def available(dataset: str) -> bool:
     return True
 
 
-def results(size: str, dataset: str | None, workers: int, names: Sequence[str], verbose: bool) -> None:
-    """Run, prune and compare what is missing; every experiment is saved under its name and size."""
+def results(
+    *,
+    size: Size = "quick",
+    dataset: str | None = None,
+    workers: _cli.Whole = CORES,
+    names: Annotated[list[str] | None, Parameter(choices=tuple(RESULTS), consume_multiple=True)] = None,
+    verbose: bool = True,
+) -> None:
+    """Run, prune and compare what is missing; every experiment is saved under its name and size.
+
+    Args:
+        size: How large the experiments are.
+        dataset: cifar10, photo, ... (default: cifar10 where it can be had, else photo).
+        workers: Number of processes.
+        names: Which experiments (default: all).
+        verbose: Whether to show progress bars.
+    """
     if dataset is None:
         dataset = "cifar10" if available("cifar10") else "photo"
-    chosen = {name: settings_of(name, size, dataset) for name in names}
+    chosen = {name: settings_of(name, size, dataset) for name in names or RESULTS}
     chosen = {name: settings for name, settings in chosen.items() if available(settings["dataset"])}
     missing = [
         name
@@ -180,7 +196,7 @@ def document() -> str:
     lines = [
         "# Results",
         "",
-        "Written by `python results.py`; nothing here is written by hand. Every experiment lies pruned in `npy/`, with",
+        "Written by `make results`; nothing here is written by hand. Every experiment lies pruned in `npy/`, with",
         "its parameters and how it came about in `experiment.json`. *z* is the difference between the means in their",
         "standard errors, published ones counted where they are known. It tests what it should only where the size and",
         "the images are those of the paper; elsewhere both numbers stand side by side to be looked at.",
@@ -248,13 +264,8 @@ def comparison(name: str, folder: str) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Make the results and return the exit code."""
-    parser = Parser(prog="results.py", description=__doc__)
-    parser.add_argument("--size", choices=SIZES, default="quick", help="how large the experiments are")
-    parser.add_argument("--dataset", help="cifar10, photo, ... (default: cifar10 where it can be had, else photo)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--names", nargs="+", choices=tuple(RESULTS), default=tuple(RESULTS), help="which experiments")
-    parser.add_argument("--no_verbose", dest="verbose", action="store_false", help="do not show progress bars")
-    return run(parser, results, vars(parser.parse_args(argv)))
+    interrupted = "interrupted: what was finished is saved, and the same command goes on from there"
+    return _cli.call(_cli.application("results.py", results), argv, interrupted)
 
 
 if __name__ == "__main__":

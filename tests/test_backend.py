@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,7 +17,7 @@ from moments_dnns._backend import accelerators, product_precision, uses_xla
 from moments_dnns.data import load_images
 from moments_dnns.simulation import network as networks
 from moments_dnns.simulation.network import grouped, realizations_per_call
-from moments_dnns.simulation.realizations import Simulator
+from moments_dnns.simulation.realizations import Inputs, Simulator, drawn_ahead
 from tests.support.cases import draw_inputs, make_experiment, network
 
 pytestmark = pytest.mark.backend
@@ -165,16 +166,45 @@ def test_small_fully_connected_networks_fill_an_accelerator(kernel_size, width, 
     assert realizations_per_call(experiment) == (1 if BACKEND == "torch" else expected)
 
 
-def test_inputs_are_drawn_ahead_and_forgotten_with_the_stream():
+def test_inputs_are_drawn_one_call_ahead_and_no_further():
+    drawn = []
+    second = threading.Event()
+
+    def draw(group):
+        drawn.append(group)
+        if group == (3,):
+            second.set()
+        return Inputs([np.array(group)], 0)
+
+    ahead = drawn_ahead(draw, [(1, 2), (3,), (4,)])
+    group, inputs = next(ahead)
+    assert (group, inputs.arrays[0].tolist()) == ((1, 2), [1, 2])
+    assert second.wait(10)  # while the first is in use, on another thread
+    ahead.close()
+    assert drawn == [(1, 2), (3,)]
+    assert [group for group, _ in drawn_ahead(draw, [(1, 2), (3,), (4,)])] == [(1, 2), (3,), (4,)]
+    assert list(drawn_ahead(draw, [])) == []
+
+
+def test_an_error_of_a_draw_ahead_comes_with_its_own_group():
+    def draw(group):
+        if group == (2,):
+            raise OSError("no images")
+        return Inputs([], 0)
+
+    ahead = drawn_ahead(draw, [(1,), (2,), (3,)])
+    assert next(ahead)[0] == (1,)
+    with pytest.raises(OSError, match="no images"):
+        next(ahead)
+
+
+def test_the_stream_of_a_simulator_ends_its_draws():
     simulator = Simulator(Experiment("vanilla", 2, 1, 4, 4, 1, num_computations=1), load_images("photo"))
+    before = threading.active_count()
     stream = simulator.stream([3, 1, 2])
     assert next(stream).realizations == (3,)
-    assert list(simulator.ahead) == [(1,)]
-    expected = simulator.draw((1,))
-    for drawn, again in zip(simulator.ahead[1,].result()[0], expected[0], strict=True):
-        np.testing.assert_array_equal(drawn, again)
     stream.close()
-    assert not simulator.ahead
+    assert threading.active_count() == before
 
 
 def test_gpu_memory_is_taken_as_it_is_needed():

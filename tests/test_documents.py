@@ -6,14 +6,14 @@ import subprocess
 from pathlib import Path
 from urllib.parse import unquote
 
-import attrs
 import pytest
 
 from moments_dnns import ARCHITECTURES, Architecture, Experiment, Step, run_experiment
+from moments_dnns.descriptions.parameters import first_sentence, parameters_of
 from moments_dnns.descriptions.steps import KINDS
 from moments_dnns.moments import MOMENTS
 from moments_dnns.plots.figures import FIGURES
-from moments_dnns.simulation.run import RUN_OPTIONS
+from moments_dnns.simulation.options import RunOptions
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -22,14 +22,12 @@ README = (ROOT / "README.md").read_text()
 
 def option_table():
     """Return the table of options as the code has it."""
-    fields = attrs.fields_dict(Experiment)
-    meanings = {name: field.metadata["help"] for name, field in fields.items()} | RUN_OPTIONS
+    fields = parameters_of(Experiment, RunOptions)
     rows = ["| parameter | default | meaning |", "|---|---|---|"]
     for name, parameter in inspect.signature(run_experiment).parameters.items():
         default = "required" if parameter.default is parameter.empty else f"`{parameter.default!r}`"
-        choices = fields[name].metadata["choices"] if name in fields else None
-        known = f": {', '.join(f'`{choice}`' for choice in choices)}" if choices else ""
-        rows.append(f"| `{name}` | {default} | {meanings[name]}{known} |")
+        meaning = first_sentence(fields[name].metadata["meaning"])
+        rows.append(f"| `{name}` | {default} | {meaning} |")
     return "\n".join(rows)
 
 

@@ -17,13 +17,15 @@ PACKAGE = ROOT / "moments_dnns"
 # The floors, from the ground up. A room (a folder, or a module beside them) imports from lower floors only, so that
 # rooms of one floor are strangers to each other; those of the ground floor stand side by side in the order given.
 FLOORS = (
-    ("_validation", "_cli", "_seeds", "_backend", "moments", "data"),
+    ("_validation", "_cli", "_seeds", "_backend", "_keras_internals", "moments", "data"),
     ("descriptions",),
     ("layers", "results"),
     ("theory",),
     ("analysis",),
     ("simulation", "characterization"),
     ("plots",),
+    ("commands",),
+    ("__main__",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 GROUND = FLOORS[0]
@@ -32,7 +34,10 @@ GROUND = FLOORS[0]
 # Rooms by name, modules of a room as `room.module`.
 AT_THE_TOP = {
     "keras": {"_keras_internals", "layers", "simulation.blocks", "simulation.network", "characterization"},
-    "matplotlib": {"plots.panels", "plots.ticks", "plots.style", "plots.experiments", "plots.models"},
+    "matplotlib": {
+        f"plots.{module}"
+        for module in ("curves", "experiments", "histograms", "models", "panels", "style", "theory_lines", "ticks")
+    },
 }
 IN_A_FUNCTION = {
     "keras": {"_backend", "data", "descriptions.keras_objects", "simulation.run"},
@@ -113,6 +118,25 @@ def is_among(module, places):
 
 def functions(tree):
     return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def picture():
+    """Return the floors as docs/design.md shows them, the top one first: each room with its first line."""
+    lines = []
+    for floor, rooms in reversed(list(enumerate(FLOORS))):
+        ordered = reversed(rooms) if floor == 0 else rooms
+        for number, name in enumerate(ordered):
+            tree = FACES.get(name) or MODULES[name]
+            if name in FACES:
+                tree = parsed(PACKAGE / name / "__init__.py")
+            summary = ast.get_docstring(tree).partition("\n")[0]
+            lines.append(f"{floor if number == 0 else ' '}  {name:<17} {summary}")
+    return "\n".join(lines)
+
+
+def test_the_picture_of_the_floors_is_true():
+    page = (ROOT / "docs" / "design.md").read_text()
+    assert f"```text\n{picture()}\n```" in page, f"expected\n{picture()}"
 
 
 def test_every_room_has_a_floor():
@@ -206,12 +230,9 @@ def test_every_public_name_is_documented(face, name):
     if callable(documented):
         doc = inspect.getdoc(documented)
         assert doc.partition("\n")[0].endswith((".", ":"))
-        parameters = set(inspect.signature(documented).parameters) - {"args", "kwargs"}
-        assert not parameters or "Args:" in doc or "Call arguments:" in doc or issubclass_of_error(documented)
-
-
-def issubclass_of_error(documented):
-    return isinstance(documented, type) and issubclass(documented, Exception)
+        is_error = isinstance(documented, type) and issubclass(documented, Exception)
+        parameters = set() if is_error else set(inspect.signature(documented).parameters) - {"args", "kwargs"}
+        assert not parameters or "Args:" in doc or "Call arguments:" in doc
 
 
 @pytest.mark.parametrize("module", sorted(ALL))

@@ -1,4 +1,14 @@
-"""What moments say: statistics over realizations, power laws, verdicts, and the published numbers beside them."""
+"""What moments say: statistics, power laws, verdicts, and the published numbers.
+
+| module | answers |
+|---|---|
+| `diagnosis` | is this network exploding, one-dimensional, collapsed, or well-behaved? (`diagnose`) |
+| `verdicts`, `measures` | by which thresholds, and from which numbers? |
+| `power_laws` | with which power of depth does the sensitivity of a residual network grow? |
+| `layers` | which layers of a characterized model amplify the noise? (`layer_summary`) |
+| `published` | how far is an experiment from the numbers of the paper? |
+| `statistics` | means, bands, intervals, histograms and slopes |
+"""
 
 import lazy_loader
 

@@ -7,9 +7,15 @@ from .power_laws import PowerLaw as PowerLaw
 from .power_laws import bootstrap_power_law as bootstrap_power_law
 from .power_laws import power_law as power_law
 from .published import PUBLISHED as PUBLISHED
-from .published import Compared as Compared
+from .published import Comparison as Comparison
+from .published import PublishedMean as PublishedMean
 from .published import compare as compare
 from .statistics import Band as Band
 from .statistics import Estimate as Estimate
 from .statistics import log_band as log_band
 from .statistics import log_mean as log_mean
+from .verdicts import EXPLODING as EXPLODING
+from .verdicts import ONE_DIMENSIONAL as ONE_DIMENSIONAL
+from .verdicts import OUTLIERS as OUTLIERS
+from .verdicts import UNDECIDED as UNDECIDED
+from .verdicts import WELL_BEHAVED as WELL_BEHAVED

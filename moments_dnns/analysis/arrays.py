@@ -1,4 +1,4 @@
-"""Arrays of a mapping that somebody hands over, checked before anything is computed of them."""
+"""Given arrays by name, or by moment and place, checked before anything is computed from them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,24 @@ from typing import Any
 import numpy as np
 
 from moments_dnns._validation import refusal
+from moments_dnns.moments import DERIVATIONS, MOMENTS, array_name, derive, place_number, split_name
+
+# Each third of the depths needs two measurements, and the last two thirds must double the depth: over less, powers
+# and exponentials look alike.
+FEWEST_DEPTHS = 6
+
+LEAST_SPAN = 2.0
 
 
-class Checked(Mapping[str, np.ndarray]):
+class CheckedArrays(Mapping[str, np.ndarray]):
     """The arrays of a mapping, each checked when it is asked for, so that an error names the one at fault.
 
     Args:
         arrays: Mapping from names to arrays, which must all have the shape of the first that is asked for.
+
+    Raises:
+        TypeError: Where an array does not hold real numbers.
+        ValueError: Where an array is not of shape (num_realizations, num_computations), or not of that of the others.
     """
 
     def __init__(self, arrays: Mapping[str, Any]) -> None:
@@ -36,6 +47,30 @@ class Checked(Mapping[str, np.ndarray]):
         return len(self._arrays)
 
 
+def checked_mapping(moments: Any) -> Mapping[str, Any]:
+    """Return moments as they are, or refuse what is no mapping.
+
+    Raises:
+        TypeError: If it is not a mapping.
+    """
+    if not isinstance(moments, Mapping):
+        raise TypeError(refusal("moments must be a mapping from names to arrays.", moments=type(moments).__name__))
+    return moments
+
+
+def checked_depth(values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the depths of arrays of a shape, or refuse what is not one increasing positive number for each column.
+
+    Raises:
+        TypeError: If they are not real numbers.
+        ValueError: If they do not increase, are not positive, or are too many or too few.
+    """
+    depth = _numbers("depth", values).astype(np.float64)
+    if depth.shape != shape[1:] or not (np.isfinite(depth).all() and depth[0] > 0 and (np.diff(depth) > 0).all()):
+        raise ValueError(refusal(f"depth must hold {shape[1]} increasing positive numbers.", depth=depth.tolist()))
+    return depth
+
+
 def _numbers(name: str, values: Any) -> np.ndarray:
     array = np.asarray(values)
     if array.dtype.kind not in "iuf":
@@ -43,9 +78,68 @@ def _numbers(name: str, values: Any) -> np.ndarray:
     return array
 
 
-def checked_depth(values: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the depths of arrays of a shape, or refuse what is not one increasing positive number for each column."""
-    depth = _numbers("depth", values).astype(np.float64)
-    if depth.shape != shape[1:] or not (np.isfinite(depth).all() and depth[0] > 0 and (np.diff(depth) > 0).all()):
-        raise ValueError(refusal(f"depth must hold {shape[1]} increasing positive numbers.", depth=depth.tolist()))
-    return depth
+class MeasuredMoments:
+    """The arrays of an experiment or of a characterized model, by moment and place instead of by name.
+
+    Args:
+        moments: What `diagnose` takes.
+
+    Attributes:
+        depth: The measured depths, of shape (num_depths,); layers of a model are counted from 1.
+        num_realizations: How many realizations there are.
+        places: The places at which something was measured, in their order; layers of a model are one place, `""`.
+        is_model: Whether these are the layers of a model.
+        unit: What one step of depth is, in words.
+
+    Raises:
+        TypeError: If it is not a mapping, or an array does not hold real numbers.
+        ValueError: If there are no moments, shapes do not match, or depth is missing or does not increase.
+
+    Example:
+
+    >>> measured = MeasuredMoments({"log_chi_loc1": np.zeros((3, 2)), "log_chi_loc4": np.ones((3, 2)), "depth": [5, 9]})
+    >>> measured.places, measured.last("log_chi")[0].tolist(), measured.depth.tolist()
+    (['loc1', 'loc4'], [1.0, 1.0], [5.0, 9.0])
+    """
+
+    def __init__(self, moments: Mapping[str, Any]) -> None:
+        names = checked_mapping(moments).keys()
+        place_of = {name: place for name in names if (place := _place(name)) is not None}
+        if not place_of:
+            raise ValueError(refusal("expected moments named <moment>_<loc> or <moment>.", moments=list(moments)))
+        self.is_model = "layer" in names
+        if not self.is_model and "depth" not in names:
+            raise ValueError(refusal("expected depth, or layer for the layers of a model.", moments=list(moments)))
+        self._arrays = CheckedArrays({name: moments[name] for name in place_of})
+        shape = self._arrays[next(iter(place_of))].shape
+        self.num_realizations = shape[0]
+        self.depth = checked_depth(np.arange(1, shape[1] + 1) if self.is_model else moments["depth"], shape)
+        self.places = sorted(set(place_of.values()), key=lambda place: place_number(place) or 0)
+        architecture = getattr(getattr(moments, "experiment", None), "structure", None)
+        unit = "residual unit" if getattr(architecture, "residual", False) else "layer"
+        self.unit = "measured layer" if self.is_model else unit
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether there are depths enough to compare the middle third with the last."""
+        number = len(self.depth)
+        return number >= FEWEST_DEPTHS and bool(self.depth[-1] >= LEAST_SPAN * self.depth[number // 3])
+
+    def at(self, moment: str, place: str) -> np.ndarray | None:
+        """Return the array of a moment at a place, or None where it does not follow from what is there."""
+        with np.errstate(all="ignore"):  # a dead signal and its dead noise have no chi
+            try:
+                return np.asarray(derive(self._arrays, array_name(moment, place)), np.float64)
+            except KeyError:
+                return None
+
+    def last(self, moment: str) -> np.ndarray | None:
+        """Return the array of a moment at the last place where there is one, or None where there is none."""
+        arrays = (self.at(moment, place) for place in reversed(self.places))
+        return next((array for array in arrays if array is not None), None)
+
+
+def _place(name: str) -> str | None:
+    """Return the place of a moment, `""` where it has none, or None of what is no moment."""
+    moment, place = split_name(name)
+    return place if moment in {*MOMENTS, *DERIVATIONS} and place_number(place) is not None else None

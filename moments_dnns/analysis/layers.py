@@ -1,4 +1,4 @@
-"""What the moments along the layers of a characterized model say: blocks, what is drawn, and which layers amplify."""
+"""The moments along the layers of a characterized model: which layers amplify the noise, and what the figure draws."""
 
 from __future__ import annotations
 
@@ -19,16 +19,31 @@ BLOCK = re.compile(r"[^/]+(?=/)|.*?block_?\d+[a-z]?(_block_?\d+)?")
 
 
 def layer_arrays(moments: Moments) -> dict[str, np.ndarray]:
-    """Return what is drawn of a characterized model: chi as its logarithm, its growth, shape and ranks of the signal.
+    """Return what `plot_layers` draws of a characterized model.
 
-    The shape of the signal is said by numbers without a scale: `mu4 / mu2**2`, which is 3 for a Gaussian and larger for
-    few large values, and `nu1 / sqrt(nu2)`, which is 1 where all magnitudes are equal and sqrt(2 / pi) for a Gaussian.
+    The shape of the signal is described by two numbers without a scale: `mu4 / mu2^2`, which is 3 for a Gaussian and
+    larger for few large values, and `nu1 / sqrt(nu2)`, which is 1 where all magnitudes are equal and sqrt(2 / pi) for a
+    Gaussian.
 
     Args:
         moments: What `characterize` returned.
 
+    Returns:
+        Arrays of shape (num_realizations, num_layers): `log_chi`; `growth`, chi after a layer over chi of its inputs;
+        `kurtosis`, mu4 / mu2^2; `magnitude`, nu1 / sqrt(nu2); `reff_signal` and `reff_noise`. And `depth`, the numbers
+        of the layers from 1 on.
+
     Raises:
         TypeError: If it is anything else.
+
+    Example:
+
+    >>> model = Characterization("net", ("image", "dense"), ((), (0,)), 1, (8, 4, 4, 1), "array-0123")
+    >>> arrays = layer_arrays(Moments({name: np.ones((1, 2)) for name in model.array_names}, model))
+    >>> arrays["growth"].tolist(), arrays["depth"].tolist()
+    ([[1.0, 1.0]], [1, 2])
+
+    Reference: section 3 of arXiv 1811.03087.
     """
     if not isinstance(moments, Moments) or not isinstance(moments.experiment, Characterization):
         raise TypeError(
@@ -47,7 +62,13 @@ def layer_arrays(moments: Moments) -> dict[str, np.ndarray]:
 
 
 def blocks(layers: Sequence[str]) -> Iterator[tuple[str, int, int]]:
-    """Yield the name of every block of neighbouring layers, the position of its first, and how many there are.
+    """Yield the blocks of neighbouring layers, as far as names tell: `block1_conv1`, `conv2_block1_add`, `top/dense`.
+
+    Args:
+        layers: Names of layers, in the order of the model.
+
+    Yields:
+        The name of a block, the position of its first layer, and how many layers it has.
 
     Example:
 
@@ -63,12 +84,12 @@ def blocks(layers: Sequence[str]) -> Iterator[tuple[str, int, int]]:
 
 
 def _block(layer: str) -> str:
-    found = BLOCK.match(layer)
-    return found[0] if found else ""
+    match = BLOCK.match(layer)
+    return match[0] if match else ""
 
 
 def layer_summary(moments: Moments, count: int = 10) -> str:
-    """Return in words how the sensitivity grows along a model, and the layers that amplify the noise most.
+    """Return a table of the layers of a model that amplify the noise most.
 
     The growth of a layer is chi behind it over chi of its inputs taken together, in dB (20 log10), as the mean over
     realizations with its standard error.
@@ -97,24 +118,29 @@ def layer_summary(moments: Moments, count: int = 10) -> str:
     growth, chi = np.log(arrays["growth"]) * DECIBELS, arrays["log_chi"]
     mean = growth.mean(axis=0)
     order = [layer for layer in np.argsort(-mean, kind="stable") if layer and mean[layer] > 0][:count]
-    rows = [("layer", "growth in dB", "χ behind it", "effective rank")]
-    rows += [
+    header = ("layer", "growth in dB", "χ behind it", "effective rank")
+    table = [
         (
             str(names[layer]),
             _with_error(growth[:, layer]),
-            f"{math.exp(min(chi[:, layer].mean(), 700)):.3g}",
+            f"{math.exp(min(chi[:, layer].mean(), 700)):.3g}",  # exp(710) has no float64
             f"{arrays['reff_signal'][:, layer].mean():.1f}",
         )
         for layer in order
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     realizations, total = growth.shape[0], DECIBELS * (chi[:, -1] - chi[:, 0]).mean()
     title = (
         f"{moments.experiment.model}: χ grows by {total:.1f} dB along {_counted(len(names) - 1, 'layer')}, "
         f"{_counted(realizations, 'realization')}"
     )
-    return "\n".join([title, *(f"  {line}" for line in lines if order)])
+    return "\n".join([title, *(_aligned([header, *table]) if table else [])])
+
+
+def _aligned(table: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Yield the lines of a table: the first column to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for name, *numbers in table:
+        yield "  " + "  ".join([name.ljust(widths[0]), *map(str.rjust, numbers, widths[1:])])
 
 
 def _with_error(values: np.ndarray) -> str:

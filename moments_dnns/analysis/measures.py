@@ -1,29 +1,16 @@
-"""Numbers with intervals from the moments of a network: growth of the sensitivity, effective rank, kurtosis.
+"""What is measured of a network for a diagnosis: growth of the sensitivity, effective rank, kurtosis, with intervals.
 
-Each function leaves out the realizations with numbers that are not finite where it looks, and marks them in `lost`.
+Each measure is taken of the realizations whose numbers are finite where it looks, and comes with a Boolean array of
+shape (num_realizations,) that marks the others, which it leaves out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import attrs
 import numpy as np
 
-from moments_dnns._validation import refusal
-from moments_dnns.moments import DERIVATIONS, MOMENTS, array_name, derive, place_number, split_name
-
-from .arrays import Checked, checked_depth
+from .arrays import MeasuredMoments
 from .statistics import Estimate, estimate, slopes
-
-# Each third of the depths needs two measurements, and the last two thirds must double the depth: over less, powers
-# and exponentials look alike.
-FEWEST_DEPTHS = 6
-
-
-LEAST_SPAN = 2.0
-
 
 # Where mu2 is this close to 1 in all realizations, a normalization has made it so.
 NORMALIZED = 0.1
@@ -50,146 +37,150 @@ class Growth:
     excess: Estimate
 
 
-class Measured:
-    """The arrays of an experiment or of a characterized model, by moment instead of by name.
+@attrs.frozen
+class Rank:
+    """The effective rank of the signal.
 
     Args:
-        moments: What `diagnose` takes.
+        at_end: At the last depth; of the layers of a model, the largest in the last third.
+        exponent: d ln rank / d ln l over the second half of the depths; None of the layers of a model, and of a single
+            depth.
+    """
 
-    Raises:
-        TypeError: If it is not a mapping, or an array does not hold real numbers.
-        ValueError: If there are no moments, shapes do not match, or depth is missing or does not increase.
+    at_end: Estimate
+    exponent: Estimate | None
+
+
+@attrs.frozen
+class Kurtosis:
+    """The kurtosis mu4 / mu2^2 of the normalized signal.
+
+    Args:
+        at_end: At the last depth at which the signal is normalized.
+        growth: ln of it over that at the first such depth.
+    """
+
+    at_end: Estimate
+    growth: Estimate
+
+
+@attrs.frozen
+class Measures:
+    """All measures of a network, each None where it was not measured, or at too few depths."""
+
+    growth: Growth | None
+    rank: Rank | None
+    kurtosis: Kurtosis | None
+
+
+def take_measures(measured: MeasuredMoments) -> tuple[Measures, np.ndarray]:
+    """Return all measures, and which realizations any of them leaves out.
 
     Example:
 
-    >>> measured = Measured({"log_chi_loc1": np.zeros((3, 2)), "log_chi_loc4": np.ones((3, 2)), "depth": [5, 10]})
-    >>> measured.places, measured.last("log_chi")[0].tolist(), measured.depth.tolist()
-    (['loc1', 'loc4'], [1.0, 1.0], [5.0, 10.0])
+    >>> moments = {"reff_signal_loc3": np.array([[8.0, 4.0], [8.0, np.nan]]), "depth": [5, 10]}
+    >>> measures, left_out = take_measures(MeasuredMoments(moments))
+    >>> measures.rank.at_end.value, measures.growth, left_out.tolist()
+    (4.0, None, [False, True])
     """
-
-    def __init__(self, moments: Mapping[str, Any]) -> None:
-        if not isinstance(moments, Mapping):
-            raise TypeError(refusal("moments must be a mapping from names to arrays.", moments=type(moments).__name__))
-        self.layered = "layer" in moments.keys()
-        # The layers of a model are one place, without a name.
-        places = {name: place for name in moments.keys() if (place := _place(name)) is not None}
-        if not places:
-            raise ValueError(refusal("expected moments named <moment>_<loc> or <moment>.", moments=list(moments)))
-        row = getattr(getattr(moments, "experiment", None), "row", None)
-        self.unit = (
-            "measured layer" if self.layered else "residual unit" if getattr(row, "residual", False) else "layer"
-        )
-        self.arrays = Checked({name: moments[name] for name in places})
-        self.places = sorted(set(places.values()), key=lambda place: place_number(place) or 0)
-        self.shape = np.shape(self.arrays[next(iter(places))])
-        if not self.layered and "depth" not in moments.keys():
-            raise ValueError(refusal("expected depth, or layer for the layers of a model.", moments=list(moments)))
-        self.depth = checked_depth(np.arange(1, self.shape[1] + 1) if self.layered else moments["depth"], self.shape)
-
-    @property
-    def is_deep(self) -> bool:
-        """Whether there are depths enough to compare the middle third with the last."""
-        number = len(self.depth)
-        return number >= FEWEST_DEPTHS and bool(self.depth[-1] >= LEAST_SPAN * self.depth[number // 3])
-
-    def at(self, moment: str, place: str) -> np.ndarray | None:
-        """Return the array of a moment at a place, or None where it does not follow from what is there."""
-        with np.errstate(all="ignore"):  # a dead signal and its dead noise have no chi
-            try:
-                return np.asarray(derive(self.arrays, array_name(moment, place)), np.float64)
-            except KeyError:
-                return None
-
-    def last(self, moment: str) -> np.ndarray | None:
-        """Return the array of a moment at the last place where there is one."""
-        found = (self.at(moment, place) for place in reversed(self.places))
-        return next((array for array in found if array is not None), None)
+    with np.errstate(all="ignore"):  # what is not finite is left out, and counted
+        (of_growth, no_growth), (of_rank, no_rank) = growth(measured), rank(measured)
+        of_kurtosis, no_kurtosis = kurtosis(measured)
+    return Measures(of_growth, of_rank, of_kurtosis), no_growth | no_rank | no_kurtosis
 
 
-def _place(name: str) -> str | None:
-    """Return the place of a moment, or None of what is no moment."""
-    moment, place = split_name(name)
-    return place if moment in {*MOMENTS, *DERIVATIONS} and place_number(place) is not None else None
-
-
-def growth(measured: Measured, lost: np.ndarray) -> Growth | None:
-    """Return how the sensitivity grows, or None where it was not measured, or at too few depths.
+def growth(measured: MeasuredMoments) -> tuple[Growth | None, np.ndarray]:
+    """Return how the sensitivity grows, or None where it was not measured or at too few depths; and who is left out.
 
     Example:
 
     >>> depth = np.array([1.0, 2, 4, 8, 16, 32])
-    >>> law = {"log_chi_loc1": 0.5 * np.log(depth) + np.zeros((4, 1)), "depth": depth}
-    >>> found = growth(Measured(law), np.zeros(4, bool))
-    >>> round(found.exponent_middle.value, 6), round(found.exponent_end.value, 6), found.excess.upper < 0
+    >>> power_law = {"log_chi_loc1": 0.5 * np.log(depth) + np.zeros((4, 1)), "depth": depth}
+    >>> measure, left_out = growth(MeasuredMoments(power_law))
+    >>> round(measure.exponent_middle.value, 6), round(measure.exponent_end.value, 6), measure.excess.upper < 0
     (0.5, 0.5, True)
+    >>> left_out.tolist()
+    [False, False, False, False]
     """
     log_chi, depth = measured.last("log_chi"), measured.depth
     number = len(depth)
     if log_chi is None or not measured.is_deep:
-        return None
+        return None, _nobody(measured)
     middle, end, half = slice(number // 3, 2 * number // 3), slice(2 * number // 3, None), slice(number // 2, None)
     # Depths before the middle third are not looked at.
-    kept = _finite(lost, np.where(np.arange(number) < middle.start, 0.0, log_chi))
+    left_out = ~np.isfinite(log_chi[:, middle.start :]).all(axis=1)
+    kept = log_chi[~left_out]
     if not len(kept):
-        return None
+        return None, left_out
     log_depth = np.log(depth)
     in_middle, in_end = (slopes(kept[:, third], log_depth[third]) for third in (middle, end))
     # What the exponents of chi = exp(l) would be: the depth itself, roughly.
     raised = np.divide(*(slopes(depth[None, third], log_depth[third])[0] for third in (end, middle)))
-    return Growth(
+    measure = Growth(
         rate=estimate(slopes(kept[:, half], depth[half])),
         exponent=estimate(slopes(kept[:, half], log_depth[half])),
         exponent_middle=estimate(in_middle),
         exponent_end=estimate(in_end),
         excess=estimate(in_end - (1 + raised) / 2 * in_middle),
     )
+    return measure, left_out
 
 
-def rank(measured: Measured, lost: np.ndarray) -> tuple[Estimate | None, Estimate | None]:
-    """Return the effective rank of the signal at the end, and d ln rank / d ln l over the second half of the depths.
+def rank(measured: MeasuredMoments) -> tuple[Rank | None, np.ndarray]:
+    """Return the effective rank of the signal at the end and its trend, or None if there is none; and who is left out.
 
     Of the layers of a model it is the largest in the last third, since a layer of few channels has no large one, and
-    there is no second number; both are None where they were not measured.
+    there is no trend.
 
     Example:
 
     >>> depth = np.array([1.0, 2, 4, 8, 16, 32])
-    >>> measured = Measured({"reff_signal_loc3": 64 / depth + np.zeros((4, 1)), "depth": depth})
-    >>> at_end, exponent = rank(measured, np.zeros(4, bool))
-    >>> at_end.value, round(exponent.value, 6)
+    >>> ranks = {"reff_signal_loc3": 64 / depth + np.zeros((4, 1)), "depth": depth}
+    >>> measure, _ = rank(MeasuredMoments(ranks))
+    >>> measure.at_end.value, round(measure.exponent.value, 6)
     (2.0, -1.0)
     """
-    ranks, number = measured.last("reff_signal"), len(measured.depth)
+    ranks = measured.last("reff_signal")
     if ranks is None:
-        return None, None
-    if measured.layered:
-        # A rank that no realization has, of a layer of one channel say, is not lost.
-        tail = ranks[:, 2 * number // 3 :]
-        tail = tail[:, np.isfinite(tail).any(axis=0)]
-        tail = _finite(lost, tail) if tail.size else tail
-        return (estimate(tail[:, tail.mean(axis=0).argmax()]) if tail.size else None), None
-    half = slice(number // 2 if measured.is_deep else -1, None)
-    kept = _finite(lost, ranks[:, half])
+        return None, _nobody(measured)
+    return _rank_of_layers(ranks) if measured.is_model else _rank_over_depth(ranks, measured)
+
+
+def _rank_of_layers(ranks: np.ndarray) -> tuple[Rank | None, np.ndarray]:
+    tail = ranks[:, 2 * ranks.shape[1] // 3 :]
+    # A layer of one channel, say, has a rank in no realization: these are not to be left out for it.
+    tail = tail[:, np.isfinite(tail).any(axis=0)]
+    left_out = ~np.isfinite(tail).all(axis=1)
+    kept = tail[~left_out]
+    return (Rank(estimate(kept[:, kept.mean(axis=0).argmax()]), None) if kept.size else None), left_out
+
+
+def _rank_over_depth(ranks: np.ndarray, measured: MeasuredMoments) -> tuple[Rank | None, np.ndarray]:
+    half = slice(len(measured.depth) // 2 if measured.is_deep else -1, None)
+    left_out = ~np.isfinite(ranks[:, half]).all(axis=1)
+    kept = ranks[~left_out, half]
     if not len(kept):
-        return None, None
-    exponents = slopes(np.log(kept), np.log(measured.depth[half])) if kept.shape[1] > 1 else None
-    return estimate(kept[:, -1]), None if exponents is None else estimate(exponents)
+        return None, left_out
+    several = kept.shape[1] > 1
+    exponent = estimate(slopes(np.log(kept), np.log(measured.depth[half]))) if several else None
+    return Rank(estimate(kept[:, -1]), exponent), left_out
 
 
-def kurtosis(measured: Measured, lost: np.ndarray) -> tuple[Estimate | None, Estimate | None]:
-    """Return mu4 / mu2^2 of the signal at the last normalized place, and ln of it over that at the first depth.
+def kurtosis(measured: MeasuredMoments) -> tuple[Kurtosis | None, np.ndarray]:
+    """Return the kurtosis of the signal at the last normalized place, or None if there is none; and who is left out.
 
     Only after a normalization do all channels have one scale, so that the moments of one are those of all: elsewhere
     a large ratio may only say that channels differ. A place is normalized where mu2 is 1; where pruning has left mu4
-    without mu2, it was. Both are None where no place near the end is normalized.
+    without mu2, it was. There is no kurtosis where no place near the end is normalized.
 
     Example:
 
     >>> mu4 = np.array([3.0, 30.0]) + np.zeros((4, 1))
-    >>> at_end, grown = kurtosis(Measured({"mu4_signal_loc3": mu4, "depth": [10, 20]}), np.zeros(4, bool))
-    >>> at_end.value, round(grown.value / np.log(10), 6).item()
+    >>> measure, _ = kurtosis(MeasuredMoments({"mu4_signal_loc3": mu4, "depth": [10, 20]}))
+    >>> measure.at_end.value, round(measure.growth.value / np.log(10), 6).item()
     (30.0, 1.0)
     """
+    left_out = _nobody(measured)
     for place in reversed(measured.places):
         mu4, mu2 = measured.at("mu4_signal", place), measured.at("mu2_signal", place)
         if mu4 is None:
@@ -197,15 +188,15 @@ def kurtosis(measured: Measured, lost: np.ndarray) -> tuple[Estimate | None, Est
         mu2 = np.ones_like(mu4) if mu2 is None else mu2
         normalized = np.flatnonzero(((np.abs(mu2 - 1) < NORMALIZED) | ~np.isfinite(mu2)).all(axis=0))
         if len(normalized) and normalized[-1] >= 2 * len(measured.depth) // 3:
-            first, last = normalized[[0, -1]]
-            ends = _finite(lost, np.stack([mu4[:, i] / mu2[:, i] ** 2 for i in (first, last)], axis=1))
-            if len(ends):
-                return estimate(ends[:, 1]), estimate(np.log(ends[:, 1] / ends[:, 0]))
-    return None, None
+            ends = np.stack([mu4[:, i] / mu2[:, i] ** 2 for i in normalized[[0, -1]]], axis=1)
+            bad = ~np.isfinite(ends).all(axis=1)
+            left_out |= bad
+            if not bad.all():
+                first, last = ends[~bad].T
+                return Kurtosis(estimate(last), estimate(np.log(last / first))), left_out
+    return None, left_out
 
 
-def _finite(lost: np.ndarray, array: np.ndarray) -> np.ndarray:
-    """Return the rows whose numbers are all finite, and mark the others as lost."""
-    finite = np.isfinite(array).all(axis=1)
-    lost |= ~finite
-    return array[finite]
+def _nobody(measured: MeasuredMoments) -> np.ndarray:
+    """Return marks that leave no realization out."""
+    return np.zeros(measured.num_realizations, bool)

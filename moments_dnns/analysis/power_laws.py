@@ -1,4 +1,4 @@
-"""Power laws of residual networks: the fit, and how well realizations tell the exponent. NumPy only."""
+"""The power law of the sensitivity in residual networks: its fit, and how well realizations determine the exponent."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import numpy as np
 
 from moments_dnns._validation import refusal, whole
 
-from .statistics import LEVEL, Estimate, log_mean
+from .statistics import LEVEL, Estimate, log_mean, slopes
 
 
 class PowerLaw(NamedTuple):
-    """The power law c l^tau of the sensitivity in depth, c as a natural logarithm."""
+    """The power law c l^tau of the sensitivity chi in the number l of residual units.
+
+    Args:
+        tau: The exponent.
+        log_c: ln c.
+    """
 
     tau: float
     log_c: float
@@ -48,8 +53,8 @@ def power_law(
     left_out = np.isnan(log_chi_first) | np.isnan(log_chi_last)
     first, last = (log_mean(np.where(left_out, np.nan, logs)) for logs in (log_chi_first, log_chi_last))
     mean = log_mean(log_chi)
+    tau = _tau(first, last, res_depth)
     with np.errstate(over="ignore", invalid="ignore"):
-        tau = np.expm1(2 * res_depth * log_mean(last - first)) / 2
         # Linear least squares, c = sum(chi l^tau) / sum(l^(2 tau)), on logarithms.
         shape = np.where(np.isnan(mean), -np.inf, tau * np.log(depth))
         log_c = np.logaddexp.reduce(np.where(np.isnan(mean), -np.inf, mean + shape)) - np.logaddexp.reduce(2 * shape)
@@ -117,28 +122,29 @@ def bootstrap_power_law(
     if not all(np.isfinite(each).all() for each in logs):
         raise ValueError(refusal("expected finite logarithms.", finite=[np.isfinite(each).all() for each in logs]))
     layers, drawn = whole(1)("res_depth", res_depth), whole(1)("num_resamples", num_resamples)
-    counts = np.random.default_rng(whole(0)("seed", seed)).multinomial(number, np.full(number, 1 / number), drawn)
-    # The first row is the sample itself.
-    weights = np.vstack([np.ones(number), counts]) / number
-    chi, first, last = (_log_means(weights, each) for each in logs)
-    delta = np.exp(last - first).mean(axis=1)
-    taus = np.expm1(2 * layers * np.log(delta)) / 2
-    taus[0] = power_law(np.asarray(depth), logs[0], logs[1], logs[2], layers).tau
-    return Exponents(_estimate(taus), _estimate(_slopes(np.asarray(depth, np.float64), chi)))
+    resamples = np.random.default_rng(whole(0)("seed", seed)).multinomial(number, np.full(number, 1 / number), drawn)
+    chi, first, last = map(log_mean, logs)
+    chi_drawn, first_drawn, last_drawn = (log_mean(each, resamples) for each in logs)
+    position = np.asarray(depth, np.float64)
+    return Exponents(
+        _percentile_interval(_tau(first, last, layers), _tau(first_drawn, last_drawn, layers)),
+        _percentile_interval(_deep_slopes(position, chi[None])[0], _deep_slopes(position, chi_drawn)),
+    )
 
 
-def _log_means(weights: np.ndarray, logs: np.ndarray) -> np.ndarray:
-    largest = logs.max(axis=0)
-    return largest + np.log(weights @ np.exp(logs - largest))
+def _tau(log_chi_first: np.ndarray, log_chi_last: np.ndarray, res_depth: int) -> np.ndarray:
+    """Return (delta^(2 res_depth) - 1) / 2 from means of shape (..., depths); delta is a mean over depth."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        log_delta = log_mean(np.moveaxis(log_chi_last - log_chi_first, -1, 0))
+        return np.expm1(2 * res_depth * log_delta) / 2
 
 
-def _slopes(depth: np.ndarray, log_chi: np.ndarray) -> np.ndarray:
-    # At least two depths; early ones are not yet on the power law.
-    chosen = (depth >= depth.max() / 2) | (np.arange(len(depth)) >= len(depth) - 2)
-    x = np.log(depth[chosen]) - np.log(depth[chosen]).mean()
-    return np.asarray(log_chi[:, chosen] @ x / (x @ x))
+def _deep_slopes(depth: np.ndarray, log_chi: np.ndarray) -> np.ndarray:
+    """Return d ln chi / d ln l over the deeper half: early depths are not yet on the power law. At least two count."""
+    deep = (depth >= depth.max() / 2) | (np.arange(len(depth)) >= len(depth) - 2)
+    return slopes(log_chi[:, deep], np.log(depth[deep]))
 
 
-def _estimate(values: np.ndarray) -> Estimate:
-    lower, upper = np.quantile(values[1:], ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return Estimate(float(values[0]), float(lower), float(upper))
+def _percentile_interval(value: float | np.ndarray, resampled: np.ndarray) -> Estimate:
+    lower, upper = np.quantile(resampled, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return Estimate(float(value), float(lower), float(upper))

@@ -11,12 +11,22 @@ from scipy.special import stdtrit
 
 ONE_SIGMA = (0.16, 0.84)
 
-
 FEWEST_BINS, MOST_BINS = 10, 200
+
+# Three numbers or fewer say too little of their own spread.
+FEWEST_REALIZATIONS = 4
+
+LEVEL = 0.95  # of intervals
 
 
 class Band(NamedTuple):
-    """Natural logarithms of a mean over realizations and of the ends of its 1 sigma band, each one per depth."""
+    """Natural logarithms of a mean over realizations and of the ends of its 1 sigma band.
+
+    Args:
+        mean: ln of the mean, of shape (num_computations,).
+        lower: ln of the 16th percentile, of the same shape.
+        upper: ln of the 84th percentile, of the same shape.
+    """
 
     mean: np.ndarray
     lower: np.ndarray
@@ -44,19 +54,31 @@ def log_band(logs: np.ndarray) -> Band:
     return Band(log_mean(logs), lower, upper)
 
 
-def log_mean(logs: np.ndarray) -> np.ndarray:
+def log_mean(logs: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
     """Return ln mean(exp(logs)) over the first axis without forming an exponential that could overflow.
+
+    Args:
+        logs: ln x, of shape (num_realizations, ...), with NaN for what is left out.
+        counts: How often each realization counts, of shape (num_means, num_realizations), a row for each mean; once
+            each, in a single mean, if it is not given.
+
+    Returns:
+        ln of the means, of shape (...), or (num_means, ...) with `counts`; NaN where everything is left out.
 
     Example:
 
     >>> log_mean(np.array([[1000.0, 0.0], [1000.0, np.nan]])).tolist()
     [1000.0, 0.0]
+    >>> np.exp(log_mean(np.log([1.0, 4.0]), np.array([[2, 1], [0, 3]]))).round(6).tolist()
+    [2.0, 4.0]
     """
-    left_out = np.isnan(logs)
-    largest = np.max(logs, axis=0, where=~left_out, initial=-np.inf)
-    with np.errstate(invalid="ignore"):  # 0 / 0 where nothing is left
-        relative = np.where(left_out, 0.0, np.exp(logs - largest))
-        return largest + np.log(relative.sum(axis=0) / np.sum(~left_out, axis=0))
+    kept = ~np.isnan(logs)
+    largest = np.max(logs, axis=0, where=kept, initial=-np.inf)
+    with np.errstate(invalid="ignore", divide="ignore"):  # 0 / 0 where nothing is left, ln 0 where all that is has died
+        relative = np.where(kept, np.exp(logs - largest), 0.0)
+        if counts is None:
+            return largest + np.log(relative.sum(axis=0) / kept.sum(axis=0))
+        return largest + np.log(counts @ relative / (counts @ kept))
 
 
 def log_quantile(logs: np.ndarray, quantile: float) -> np.ndarray:
@@ -141,13 +163,6 @@ def density(sample: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return counts / (np.diff(edges) * max(counts.sum(), 1))
 
 
-# Three numbers or fewer say too little of their own spread.
-FEWEST_REALIZATIONS = 4
-
-
-LEVEL = 0.95  # of intervals
-
-
 @attrs.frozen
 class Estimate:
     """A mean over realizations, and the interval that holds the true mean in 95 of 100 experiments.
@@ -214,7 +229,7 @@ def estimate(samples: np.ndarray) -> Estimate:
 
 
 def slopes(logs: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Return the slope of the least squares line through every row.
+    """Return the slopes of least squares lines, one for each realization.
 
     Args:
         logs: Array of shape (num_realizations, num_depths).

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from moments_dnns import _keras_internals as internals
 from moments_dnns._validation import warn
 
-from . import internals
 from .route import Route
 from .tracing import Trace
 
@@ -35,12 +35,10 @@ def tell_of_behaviour(parts: Sequence[Any], traced: Trace, path: Route, batch_st
     called = {id(place.part): name for name, place in places.items()}
     differing = [called[id(part)] for part in parts if id(part) in called and _differs_in_training(part)]
     if differing:
-        warn(
-            f"layers that may behave in another way in training are measured as in inference: {', '.join(differing)}"
-        )
+        warn(f"layers that may behave in another way in training are measured as in inference: {', '.join(differing)}")
     rounded = [called[id(part)] for part in parts if id(part) in called and getattr(part, "quantization_mode", None)]
     if rounded:
-        warn(f"rounding has no derivative, so the noise of quantized layers is that of their scales: {', '.join(rounded)}")
+        warn(f"rounding has no derivative, the noise of quantized layers is that of scales: {', '.join(rounded)}")
     few = [
         f"{name} ({points})"
         for name, place in places.items()

@@ -124,7 +124,10 @@ def passes(forward: Forward) -> Callable[[Sequence[Any], Sequence[np.ndarray]], 
         tried = {0: at_scale(values, noises, 0)}
         for direction, is_out in ((-1, _too_large), (1, _too_small)):
             step, num_out = 0, len(forward.path.parents) + 1
-            while abs(step) < NUM_STEPS and 0 < (left := is_out(tried[step].largest, forward.path.parents).sum()) < num_out:
+            while (
+                abs(step) < NUM_STEPS
+                and 0 < (left := is_out(tried[step].largest, forward.path.parents).sum()) < num_out
+            ):
                 step, num_out = step + direction, left
                 tried[step] = at_scale(values, noises, step)
         return best(tried, forward.path.parents)

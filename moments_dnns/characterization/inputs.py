@@ -106,7 +106,7 @@ def _matched(names: Sequence[str], model: keras.Model, inputs: Any) -> dict[str,
     """Return what was given for every name."""
     if isinstance(inputs, Mapping):
         own = {str(tensor.name): name for tensor, name in zip(model.inputs, names, strict=True)}
-        given = {own.get(name, name): array for name, array in inputs.items()}
+        given = {own.get(str(name), str(name)): array for name, array in inputs.items()}
         if set(given) == set(names):
             return given
     elif isinstance(inputs, list | tuple) and _holds_arrays(inputs):

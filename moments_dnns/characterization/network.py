@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 import keras
 
+from moments_dnns import _keras_internals as internals
 from moments_dnns._validation import refusal
 
-from . import internals
 from .inputs import Feed
 
 # What a model is told of training: it is no training, yet not the False that somebody wrote in a call.
@@ -100,7 +100,7 @@ def parts_of(model: Any) -> list[Any]:
 
 def _enclosed(part: Any) -> list[Any]:
     """Return the layers that the function of a Lambda layer uses."""
-    function = getattr(part, "function", None)
+    function: Any = getattr(part, "function", None)
     if not isinstance(part, keras.layers.Lambda) or not hasattr(function, "__code__"):
         return []
     cells = [cell.cell_contents for cell in function.__closure__ or ()]

@@ -17,7 +17,9 @@ from .route import Route
 # Of every input that has noise: an array, or None where it is drawn for every realization.
 Noise = dict[str, np.ndarray | None]
 
-EXPECTED = "noise must be 'normal', an array of the shape of an input, names of inputs, or a mapping from names to these"
+EXPECTED = (
+    "noise must be 'normal', an array of the shape of an input, names of inputs, or a mapping from names to these"
+)
 
 
 def chosen_noise(noise: Any, fed: Feed) -> Noise:
@@ -73,16 +75,16 @@ def _varying(fed: Feed) -> list[str]:
 
 def _check_varying(name: str, array: np.ndarray) -> None:
     if array.dtype.kind == "f" and array.min() == array.max():
-        raise ValueError(
-            refusal("expected inputs that are not all the same.", input=name, value=float(array.flat[0]))
-        )
+        raise ValueError(refusal("expected inputs that are not all the same.", input=name, value=float(array.flat[0])))
 
 
 def _fitting(noise: Any, fed: Feed) -> str:
     """Return the name of the input that an array is the noise of: the only one, or the only one of its shape."""
     names = fed.floating or fed.names
     shape = numbers("noise", noise).shape
-    of_shape = [name for name, array in zip(fed.names, fed.arrays, strict=True) if name in names and array.shape == shape]
+    of_shape = [
+        name for name, array in zip(fed.names, fed.arrays, strict=True) if name in names and array.shape == shape
+    ]
     if len(names) > 1 and len(of_shape) != 1:
         raise ValueError(refusal(f"{EXPECTED}: which of {', '.join(names)} has it?", noise=shape))
     return (of_shape or list(names))[0]
@@ -120,8 +122,12 @@ def drawn_noise(noise: Noise, path: Route, fed: Feed, seed: np.random.SeedSequen
 def noise_label(noise: Noise, path: Route) -> str:
     """Return what a description says of the noise."""
     places = [place.name for place in path.begins]
-    labels = ["normal" if noise[name] is None else dataset_label(noise[name]) for name in path.inputs]
+    labels = ["normal" if (given := noise[name]) is None else dataset_label(given) for name in path.inputs]
     if places:
-        return ", ".join([*(f"{label} at {name}" for label, name in zip(labels, path.inputs, strict=True)),
-                          *(f"normal at {name}" for name in places)])
+        return ", ".join(
+            [
+                *(f"{label} at {name}" for label, name in zip(labels, path.inputs, strict=True)),
+                *(f"normal at {name}" for name in places),
+            ]
+        )
     return labels[0] if len(set(labels)) == 1 else ", ".join(labels)

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from moments_dnns import _keras_internals as internals
 from moments_dnns.layers.state import Tensor
 
-from . import internals
 from .network import Network, names_of
 
 # Layers that call the layer they hold once for every step of a sequence: their output is measured, not the steps.
@@ -107,9 +107,7 @@ class Recorder:
 
 
 @contextmanager
-def recording(
-    net: Network, batch_statistics: bool, added: Mapping[str, Tensor] | None = None
-) -> Iterator[list[Call]]:
+def recording(net: Network, batch_statistics: bool, added: Mapping[str, Tensor] | None = None) -> Iterator[list[Call]]:
     """Record the calls of the parts of a model within a context, in the order in which they end.
 
     Args:
@@ -140,22 +138,22 @@ def recording(
 
 def _adapted(part: Any, batch_statistics: bool) -> dict[str, Any]:
     """Return what a part has instead of its own attributes while it is measured."""
-    attributes: dict[str, Any] = {"_remat_mode": None}  # which only saves memory in a backward pass
-    if hasattr(part, "use_cudnn"):
-        attributes["use_cudnn"] = False  # whose kernels are differentiated once only
+    attributes: dict[str, Any] = {internals.REMATERIALIZED: None}
+    if hasattr(part, internals.CUDNN):
+        attributes[internals.CUDNN] = False
     if batch_statistics and isinstance(part, keras.layers.BatchNormalization):
-        call, statistics = part.call, part._moments
+        call, statistics = part.call, internals.batch_statistics(part)
 
         @functools.wraps(call)
         def as_in_training(*args: Any, **kwargs: Any) -> Any:
-            args, kwargs, training = internals.with_training(part, args, kwargs)
+            args, kwargs, training = internals.without_training(part, args, kwargs)
             return call(*args, **kwargs, training=training is not False)
 
         @functools.wraps(statistics)
         def as_constants(*args: Any, **kwargs: Any) -> Any:
             return keras.tree.map_structure(ops.stop_gradient, statistics(*args, **kwargs))
 
-        attributes |= {"call": as_in_training, "_moments": as_constants}
+        attributes |= {"call": as_in_training, internals.BATCH_STATISTICS: as_constants}
     return attributes
 
 

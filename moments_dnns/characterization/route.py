@@ -101,7 +101,9 @@ def integers_among(traced: Trace, noisy: Sequence[str], fed: Feed) -> list[str]:
         looked_up = len(_reached(traced.above, {index})) == 1 and bool(reached)
         if looked_up and array.dtype.kind == "f" and (array != np.round(array)).any():
             first = traced.places[min(reached) - len(traced.inputs)].name
-            raise ValueError(refusal(f"expected inputs with a derivative, but {first!r} looks up integers.", layer=first))
+            raise ValueError(
+                refusal(f"expected inputs with a derivative, but {first!r} looks up integers.", layer=first)
+            )
         if array.dtype.kind != "f" or looked_up:
             found.append(name)
     return found

@@ -5,24 +5,21 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
 import numpy as np
 from tqdm.auto import tqdm
 
+from moments_dnns import _keras_internals as internals
 from moments_dnns import _seeds
 from moments_dnns._backend import describe_device
 from moments_dnns._validation import boolean, refusal, text, warn, whole
-from moments_dnns.data import dataset_label
-from moments_dnns.descriptions.base import problems
 from moments_dnns.descriptions.characterization import Characterization
 from moments_dnns.moments import from_logarithms
 from moments_dnns.results.moments import Moments
-from moments_dnns.results.writers import Memory, check_writable, open_store
+from moments_dnns.results.writers import Writer, check_writable, open_writer
 
-from . import internals
 from .behaviour import tell_of_behaviour
 from .forward import Forward, passes
 from .inputs import Feed, feed
@@ -52,7 +49,7 @@ def characterize(
     compute_reff_noise: bool = True,
     verbose: bool = True,
     overwrite: bool = False,
-) -> Moments:
+) -> Moments[Characterization]:
     """Propagate inputs and a noise through a Keras model and return the moments behind its layers.
 
     The noise is an infinitesimal perturbation of the inputs, which every layer maps with its exact derivative. Batch
@@ -133,16 +130,12 @@ def characterize(
             compute_reff_noise=compute_reff_noise,
             sha256=_hash(traced, model, with_weights=not reinitialize),
         )
-        if name_experiment is not None:
-            check_writable(name_experiment, description, overwrite)
+        check_writable(name_experiment, description, overwrite)
         provenance = describe_device(keras.backend.backend(), any_policy=True)
-        forward = Forward(
-            net, path, traced.variables, description.array_names, reinitialize, channels_first(net.parts)
-        )
-        with _open(name_experiment, description, provenance, overwrite) as store:
-            _run(store, description, _realizer(description, forward, values, given), verbose)
-            moments: Moments = store.moments()
-            return moments
+        forward = Forward(net, path, traced.variables, description.array_names, reinitialize, channels_first(net.parts))
+        with open_writer(name_experiment, description, provenance, overwrite) as writer:
+            _run(writer, description, _realizer(description, forward, values, given), verbose)
+            return writer.moments()
 
 
 def _patterns(layers: Any) -> list[str]:
@@ -158,14 +151,6 @@ def _batch_shape(path: Route, fed: Feed) -> tuple[int, ...]:
     return shape
 
 
-def _open(
-    name: str | None, description: Any, provenance: dict[str, Any], overwrite: bool
-) -> AbstractContextManager[Any]:
-    if name is None:
-        return nullcontext(Memory(description, provenance))
-    return open_store(name, description, provenance, overwrite)
-
-
 def _realizer(
     description: Characterization, forward: Forward, values: Weights, noise: Noise
 ) -> Callable[[int], dict[str, np.ndarray]]:
@@ -177,21 +162,26 @@ def _realizer(
         noises = drawn_noise(noise, forward.path, forward.net.fed, seed)
         logarithms = run(values.values(seed), noises)[None]
         arrays = from_logarithms(description.array_names, logarithms)
-        for problem in problems(description, [index], arrays, logarithms):
-            warn(problem, RuntimeWarning)
+        for warning in description.out_of_range([index], arrays, logarithms):
+            warn(warning, RuntimeWarning)
         constant = np.flatnonzero((arrays["mu2_signal"][0] == 0) & np.isfinite(arrays["log_mu2_noise"][0]))
         if constant.size:
             first = description.layers[constant[0]]
-            warn(f"realization {index}: the signal does not vary at layer {first}, where chi is infinite", RuntimeWarning)
+            warn(
+                f"realization {index}: the signal does not vary at layer {first}, where chi is infinite", RuntimeWarning
+            )
         return arrays
 
     return realize
 
 
 def _run(
-    store: Any, description: Characterization, realize: Callable[[int], dict[str, np.ndarray]], verbose: bool
+    writer: Writer[Characterization],
+    description: Characterization,
+    realize: Callable[[int], dict[str, np.ndarray]],
+    verbose: bool,
 ) -> None:
-    missing, total = store.missing, description.num_realizations
+    missing, total = writer.missing, description.num_realizations
     pending: dict[int, dict[str, np.ndarray]] = {}
     last_commit = time.monotonic()
     with tqdm(total=total, initial=total - len(missing), unit="realization", disable=not verbose) as bar:
@@ -200,20 +190,20 @@ def _run(
                 pending[index] = realize(index)
                 bar.update(1)
                 if time.monotonic() - last_commit > SECONDS_BETWEEN_COMMITS:
-                    _commit(store, pending)
+                    _commit(writer, pending)
                     last_commit = time.monotonic()
         finally:
             # Also on Ctrl-C and on errors: what is finished is never lost.
-            _commit(store, pending)
+            _commit(writer, pending)
 
 
-def _commit(store: Any, pending: dict[int, dict[str, np.ndarray]]) -> None:
+def _commit(writer: Writer[Characterization], pending: dict[int, dict[str, np.ndarray]]) -> None:
     # Ctrl-C may have come between a commit and the clearing of what it committed.
-    missing = set(store.missing)
+    missing = set(writer.missing)
     left = {index: arrays for index, arrays in pending.items() if index in missing}
     if left:
         rows = list(left.values())
-        store.commit(list(left), {name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
+        writer.commit(list(left), {name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
     pending.clear()
 
 

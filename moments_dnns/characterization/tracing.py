@@ -107,8 +107,8 @@ def trace(net: Network, batch_statistics: bool) -> Trace:
     except Exception as error:
         raise ValueError(
             refusal(
-                "expected a built model whose call Keras can look into on the backend "
-                f"{keras.backend.backend()!r}: made of layers, keras.ops and the backend's own functions ({cause(error)}).",
+                "expected a built model whose call Keras can look into: made of layers, keras.ops and functions of the "
+                f"backend, {keras.backend.backend()} ({cause(error)}).",
                 model=net.model.name,
             )
         ) from error
@@ -117,7 +117,7 @@ def trace(net: Network, batch_statistics: bool) -> Trace:
 
 
 def _places(calls: Sequence[Call]) -> tuple[tuple[Place, ...], list[Tensor]]:
-    places, tensors, seen = [], [], dict[int, int]()
+    places, tensors, seen = list[Place](), list[Tensor](), dict[int, int]()
     for index, call in enumerate(calls):
         for output, tensor in enumerate(call.outputs):
             if not (_is_float(tensor) and len(tensor.shape)):
@@ -135,9 +135,7 @@ def _is_float(tensor: Any) -> bool:
 
 
 def _scalars(calls: Sequence[Call]) -> tuple[str, ...]:
-    return tuple(
-        call.name for call in calls for tensor in call.outputs if _is_float(tensor) and not len(tensor.shape)
-    )
+    return tuple(call.name for call in calls for tensor in call.outputs if _is_float(tensor) and not len(tensor.shape))
 
 
 # --- what is computed from what ------------------------------------------------------------------------------------
@@ -202,8 +200,10 @@ def _tensorflow(run: Callable[..., list[Tensor]], arrays: Sequence[np.ndarray]) 
         return not (tensor.dtype.is_integer or tensor.dtype.is_bool)
 
     # A layer may return a constant that was made outside of the graph.
-    keys = [key(tensor) if hasattr(tensor, "graph") and tensor.graph is graph else index
-            for index, tensor in enumerate(marked)]
+    keys = [
+        key(tensor) if hasattr(tensor, "graph") and tensor.graph is graph else index
+        for index, tensor in enumerate(marked)
+    ]
     found = []
     for accepts in (is_number, lambda tensor: True):
         marks = Marks(keys)

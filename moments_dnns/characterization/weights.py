@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -11,10 +10,10 @@ import attrs
 import keras
 import numpy as np
 
+from moments_dnns import _keras_internals as internals
 from moments_dnns import _seeds
 from moments_dnns._validation import refusal, warn
 
-from . import internals
 from .network import parts_of
 
 Initializer = Callable[..., Any]
@@ -44,7 +43,7 @@ class Weights:
             **dict(self._drawn(_seeds.child(seed, _seeds.WEIGHTS))),
             **self._states(_seeds.child(seed, _seeds.GENERATORS)),
         }
-        return [fresh[id(variable)] if id(variable) in fresh else variable.value for variable in self.variables]
+        return [fresh.get(id(variable), variable.value) for variable in self.variables]
 
     def _drawn(self, seed: np.random.SeedSequence) -> Iterator[tuple[int, Any]]:
         seeds: Sequence[int] = _seeds.integers(seed, max(len(self.initializers), 1)).tolist()
@@ -70,9 +69,7 @@ class Weights:
 def drawn(initializer: Initializer, variable: Any, seed: int) -> Any:
     """Return a value that an initializer draws for a variable from a seed, whether it has one itself or not."""
     if hasattr(initializer, "seed"):
-        initializer = copy.copy(initializer)
-        initializer.seed = seed  # type: ignore[attr-defined]
-        return initializer(tuple(variable.shape), dtype=variable.dtype)
+        return internals.seeded(initializer, seed)(tuple(variable.shape), dtype=variable.dtype)
     with internals.own_globals(keras.random.SeedGenerator(seed)):
         return initializer(tuple(variable.shape), dtype=variable.dtype)
 
@@ -139,9 +136,6 @@ def _of_building(layer: Any) -> dict[int, Initializer]:
 
     A stand-in with the attributes of the layer is built, whose layers have been replaced, so that none is changed.
     """
-    stand_in: Any = object.__new__(type(layer))
-    held = {"_tracker", "build", "quantize"}
-    attributes = {name: value for name, value in vars(layer).items() if name not in held}
     found: dict[int, Initializer] = {}
     left = internals.own_variables(layer)
 
@@ -154,11 +148,7 @@ def _of_building(layer: Any) -> dict[int, Initializer]:
         found[id(variable)] = _standardized(initializer, variable)
         return variable
 
-    vars(stand_in).update({name: _without_layers(value) for name, value in attributes.items()})
-    stand_in._initialize_tracker()
-    vars(stand_in)["add_weight"] = add_weight
-    with keras.StatelessScope():
-        type(layer).build(stand_in, **internals.build_shapes(layer))
+    internals.rebuilt(layer, {name: _without_layers(value) for name, value in vars(layer).items()}, add_weight)
     return found
 
 
@@ -192,9 +182,9 @@ def _of_copying(layer: Any) -> dict[int, Initializer]:
             copied.build_from_config(layer.get_build_config())
         pairs = zip(internals.own_variables(layer), internals.own_variables(copied), strict=True)
         return {
-            id(variable): internals.initializer_of(twin)
+            id(variable): initializer
             for variable, twin in pairs
-            if tuple(variable.shape) == tuple(twin.shape) and internals.initializer_of(twin) is not None
+            if (initializer := internals.initializer_of(twin)) and tuple(variable.shape) == tuple(twin.shape)
         }
 
 
@@ -202,7 +192,8 @@ def _standardized(initializer: Any, variable: Any) -> Initializer:
     """Return what Keras makes of the initializer of a weight."""
     if initializer is None:
         initializer = "glorot_uniform" if keras.backend.is_float_dtype(variable.dtype) else "zeros"
-    return keras.initializers.get(initializer)  # type: ignore[no-any-return]
+    standard: Initializer = keras.initializers.get(initializer)
+    return standard
 
 
 def _constant(initializer: Initializer, variable: Any) -> Any:

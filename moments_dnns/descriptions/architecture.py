@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 
-from moments_dnns._validation import boolean, non_negative, one_of, refusal, whole
+from moments_dnns._validation import boolean, non_negative, one_of, require, whole
 from moments_dnns.moments import place_name
 
-from .steps import MOST_STEPS, Step, _checked, _steps, _words, widths
+from .parameters import parameter
+from .steps import MOST_STEPS, Step, as_steps, widths
 
 
 @attrs.frozen(repr=False)
@@ -41,55 +43,54 @@ class Architecture:
     Reference: sections 4 to 6 of arXiv 1811.03087.
     """
 
-    steps: tuple[Step, ...] = attrs.field(converter=_steps)
-    residual: bool = _checked(boolean, default=False)
-    residual_scale: float = _checked(non_negative, default=1.0)
-    after: tuple[Step, ...] = attrs.field(converter=_steps, default=())
-    stages: int = _checked(whole(1), default=1)
-    transition: tuple[Step, ...] = attrs.field(converter=_steps, default=())
+    steps: tuple[Step, ...] = attrs.field(converter=as_steps)
+    residual: bool = parameter(boolean, default=False)
+    residual_scale: float = parameter(non_negative, default=1.0)
+    after: tuple[Step, ...] = attrs.field(converter=as_steps, default=())
+    stages: int = parameter(whole(1), default=1)
+    transition: tuple[Step, ...] = attrs.field(converter=as_steps, default=())
 
     def __attrs_post_init__(self) -> None:
         layer = (*self.steps, *self.after)
         resizing = [str(step) for step in layer if step.strides is not None]
-        bare = {"residual_scale": self.residual_scale, "after": self.after}
-        expectations: dict[str, tuple[Any, dict[str, Any]]] = {
-            f"steps must be 1 to {MOST_STEPS} in all.": (
+        require(
+            (
                 self.steps and len(layer) + len(self.transition) <= MOST_STEPS,
+                f"steps must be 1 to {MOST_STEPS} in all.",
                 {"steps": len(layer)},
             ),
-            "residual_scale and after need residual=True.": (
+            (
                 self.residual or (self.residual_scale == 1.0 and not self.after),
-                {"residual": False, **bare},
+                "residual_scale and after need residual=True.",
+                {"residual": self.residual, "residual_scale": self.residual_scale, "after": self.after},
             ),
-            "stages and transition need each other.": (
+            (
                 (self.stages > 1) == bool(self.transition),
+                "stages and transition need each other.",
                 {"stages": self.stages, "transition": self.transition},
             ),
-            "a layer must return the shape it took: strides belong to transitions.": (
+            (
                 not resizing,
+                "a layer must return the shape it took: strides belong to transitions.",
                 {"steps": resizing},
             ),
-        }
-        for expected, (met, received) in expectations.items():
-            if not met:
-                raise ValueError(refusal(expected, **received))
-        for name in ("steps", "after"):
-            last = [step for step in getattr(self, name) if "width" in step.kind.options][-1:]
-            if last and last[0].width not in (None, 1.0):
-                raise ValueError(
-                    refusal(
-                        f"a layer must return the channels it took: the last width of {name} must be 1.",
-                        width=last[0].width,
-                    )
+            *(
+                (
+                    width in (None, 1.0),
+                    f"a layer must return the channels it took: the last width of {name} must be 1.",
+                    {"width": width},
                 )
+                for name, width in {"steps": _last_width(self.steps), "after": _last_width(self.after)}.items()
+            ),
+        )
 
     def __repr__(self) -> str:
         changed = [
-            f"{field.name}={_words(getattr(self, field.name))}"
+            f"{field.name}={_as_code(getattr(self, field.name))}"
             for field in attrs.fields(type(self))[1:]
             if getattr(self, field.name) != field.default
         ]
-        return f"Architecture({', '.join([_words(self.steps), *changed])})"
+        return f"Architecture({', '.join([_as_code(self.steps), *changed])})"
 
     def __str__(self) -> str:
         words = ", ".join(map(str, self.steps))
@@ -115,7 +116,7 @@ class Architecture:
         """The places right after an activation, where effective ranks are taken."""
         return self.places_after(lambda step: step.name == "activation")
 
-    def places_after(self, chosen: Any) -> tuple[str, ...]:
+    def places_after(self, chosen: Callable[[Step], bool]) -> tuple[str, ...]:
         """Return the places right after the steps for which a function is true."""
         pairs = zip(self.measured_steps, self.places[1:], strict=True)
         return tuple(place for step, place in pairs if step is not None and chosen(step))
@@ -148,22 +149,33 @@ class Architecture:
         Raises:
             ValueError: If a width gives no whole number of channels, or groups do not divide them.
         """
-        found = [num_channels]
+        channels = [num_channels]
         for _ in range(self.stages - 1):
-            found.append(widths(self.transition, found[-1])[-1])
-        for base in found:
+            channels.append(widths(self.transition, channels[-1])[-1])
+        for base in channels:
             widths((*self.steps, *self.after), base)
-        return tuple(found)
+        return tuple(channels)
 
     def sides(self, side: int) -> tuple[int, ...]:
         """Return the sides of the image in every stage, from that of the first one; 0 where nothing is left."""
-        found = [side]
+        sides = [side]
         for _ in range(self.stages - 1):
             for step in self.transition:
                 # Convolutions read beyond the border, pools do not.
                 side = -(-side // (step.strides or 1)) if step.kind.draws else side // (step.strides or 1)
-            found.append(side)
-        return tuple(found)
+            sides.append(side)
+        return tuple(sides)
+
+
+def _last_width(steps: tuple[Step, ...]) -> float | None:
+    return next((step.width for step in reversed(steps) if "width" in step.kind.options), None)
+
+
+def _as_code(value: Any) -> str:
+    """Return a value as code, with steps that have no options by their names."""
+    if not isinstance(value, tuple):
+        return repr(value)
+    return f"[{', '.join(repr(step if step.given else step.name) for step in value)}]"
 
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -187,7 +199,7 @@ def checked_architecture(name: str, value: Any) -> str | Architecture:
         value = Architecture(**value)
     if not isinstance(value, Architecture):
         return str(one_of(ARCHITECTURES)(name, value))
-    return next((known for known, row in ARCHITECTURES.items() if row == value), value)
+    return next((known for known, architecture in ARCHITECTURES.items() if architecture == value), value)
 
 
 checked_architecture.choices = tuple(ARCHITECTURES)  # type: ignore[attr-defined]

@@ -3,43 +3,35 @@
 from __future__ import annotations
 
 import json
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import attrs
 import numpy as np
 
-from moments_dnns._validation import Check, refusal
+from moments_dnns._validation import refusal
 from moments_dnns.moments import derive
 
 
-def parameter(check: Check, default: Any = attrs.NOTHING, **metadata: Any) -> Any:
-    """Return a field of a description, whose values go through a check.
-
-    Args:
-        check: One of `validation`; it may convert the value.
-        default: The value where none is given.
-        metadata: What else is known of the parameter.
-    """
-
-    def convert(value: Any, field: attrs.Attribute[Any]) -> Any:
-        return check(field.name, value)
-
-    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True), metadata=metadata)
-
-
-class Description:
+@attrs.frozen
+class Description(ABC):
     """The frozen description of a result: what decides its numbers, and how many there are.
 
     Subclasses are `attrs` classes whose fields are JSON, and say what their arrays are.
+
+    Args:
+        num_realizations: How many realizations were asked for.
+        seed: The only source of randomness.
     """
+
+    # What is described, in a word; the axis of arrays that counts depth; the parameters that a summary shows.
+    kind: ClassVar[str]
+    columns: ClassVar[str]
+    shown: ClassVar[tuple[str, ...]]
 
     num_realizations: int
     seed: int
-    # Name of the axis of arrays that counts depth, and the parameters that a summary shows.
-    columns: ClassVar[str]
-    shown: ClassVar[tuple[str, ...]]
 
     @property
     @abstractmethod
@@ -70,11 +62,34 @@ class Description:
         """Return an array that is there, or follows from those there: see `moments.derive`."""
         return derive(arrays, name)
 
+    def out_of_range(
+        self, realizations: Sequence[int], arrays: Mapping[str, np.ndarray], logarithms: np.ndarray
+    ) -> Iterator[str]:
+        """Yield a warning for every realization with moments that are not finite, or too small for float64.
+
+        Args:
+            realizations: The indices of the realizations.
+            arrays: Their moments by name, of shape (len(realizations), num_computations).
+            logarithms: Natural logarithms of the moments, of shape (len(realizations), num_computations, arrays).
+
+        Yields:
+            Where it began: the realization, the moment and the layer.
+        """
+        names, values = list(arrays), np.stack(list(arrays.values()), axis=-1)
+        bad = ~np.isfinite(values) | ((values == 0) & np.isfinite(logarithms))
+        for position in np.flatnonzero(bad.any(axis=(1, 2))):
+            depth, moment = np.argwhere(bad[position])[0]
+            yield (
+                f"realization {realizations[int(position)]}: {names[moment]} is {values[position, depth, moment]} at "
+                f"layer {self.described[self.columns][depth]}, its logarithm {logarithms[position, depth, moment]}; "
+                f"from there on {np.count_nonzero(bad[position])} values are not finite or out of range"
+            )
+
     def differences(self, other: Description) -> dict[str, tuple[Any, Any]]:
         """Return the parameters in which two descriptions differ, the number of realizations left aside."""
         if type(self) is not type(other):
-            return {"kind": ("an experiment", "the layers of a model")}
-        mine, theirs = (attrs.asdict(each, recurse=False) for each in (self, other))  # type: ignore[arg-type]
+            return {"kind": (self.kind, other.kind)}
+        mine, theirs = (attrs.asdict(each, recurse=False) for each in (self, other))
         return {
             name: (mine[name], theirs[name])
             for name in mine
@@ -83,7 +98,7 @@ class Description:
 
     def to_json(self) -> str:
         """Return the description as a JSON object; `from_json` is the way back."""
-        return json.dumps(attrs.asdict(self), indent=2)  # type: ignore[arg-type]
+        return json.dumps(attrs.asdict(self), indent=2)
 
     @classmethod
     def from_json(cls, description: str) -> Self:
@@ -93,26 +108,16 @@ class Description:
             ValueError: If it is not a JSON object with exactly the parameters of the class.
             TypeError, ValueError: If one of them is refused.
         """
-        fields = json.loads(description)
-        known = [field.name for field in attrs.fields(cls)]  # type: ignore[arg-type]
+        return cls.from_fields(json.loads(description))
+
+    @classmethod
+    def from_fields(cls, fields: Any) -> Self:
+        """Return the description of the fields of a JSON object, with the errors of `from_json`."""
+        known = [field.name for field in attrs.fields(cls)]
         if not isinstance(fields, dict) or set(fields) != set(known):
-            raise ValueError(
-                refusal(f"expected a JSON object with the fields {', '.join(known)}.", description=description)
-            )
+            raise ValueError(refusal(f"expected a JSON object with the fields {', '.join(known)}.", fields=fields))
         return cls(**fields)
 
 
-def problems(
-    description: Description, realizations: Sequence[int], arrays: dict[str, np.ndarray], logarithms: np.ndarray
-) -> Iterator[str]:
-    """Tell of every realization in which moments are not finite or left float64's range, and where it began."""
-    values = np.stack(list(arrays.values()), axis=-1)
-    bad = ~np.isfinite(values) | ((values == 0) & np.isfinite(logarithms))
-    for row in np.flatnonzero(bad.any(axis=(1, 2))):
-        depth, column = np.argwhere(bad[row])[0]
-        yield (
-            f"realization {realizations[int(row)]}: {list(arrays)[column]} is {values[row, depth, column]} at "
-            f"layer {description.described[description.columns][depth]}, its logarithm "
-            f"{logarithms[row, depth, column]}; from there on {np.count_nonzero(bad[row])} values are not finite or "
-            "out of range"
-        )
+# The description of a result whose kind is known: `Moments[Experiment]` has an `Experiment`.
+AnyDescription = TypeVar("AnyDescription", bound=Description)

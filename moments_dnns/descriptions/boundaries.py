@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 
-BOUNDARIES = ("periodic", "symmetric", "zero_padding")
+NOTHING = -1  # stands for a pixel that is not there, and reads as zero
 
+# How NumPy pads the pixels of an image as every boundary does.
+PADDING: dict[str, dict[str, Any]] = {
+    "periodic": {"mode": "wrap"},
+    "symmetric": {"mode": "symmetric"},
+    "zero_padding": {"mode": "constant", "constant_values": NOTHING},
+}
 
-# How NumPy names the pixels that a boundary shows beyond the border; zero padding shows none.
-PAD_MODES: dict[str, Any] = {"periodic": "wrap", "symmetric": "symmetric"}
-
-
-NOTHING = -1
+BOUNDARIES = tuple(PADDING)
 
 
 def padded_pixels(height: int, width: int, kernel_size: int, boundary: str) -> np.ndarray:
@@ -38,9 +40,7 @@ def padded_pixels(height: int, width: int, kernel_size: int, boundary: str) -> n
     """
     margin = ((kernel_size - 1) // 2, kernel_size // 2)
     pixels = np.arange(height * width, dtype="int32").reshape(height, width)
-    if boundary == "zero_padding":
-        return np.pad(pixels, margin, constant_values=NOTHING)
-    return np.pad(pixels, margin, mode=PAD_MODES[boundary])
+    return np.pad(pixels, margin, **PADDING[boundary])
 
 
 def read_pixels(height: int, width: int, kernel_size: int, boundary: str, strides: int = 1) -> np.ndarray:

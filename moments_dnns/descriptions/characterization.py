@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -12,7 +11,8 @@ import numpy as np
 from moments_dnns._validation import boolean, refusal, text, whole
 from moments_dnns.moments import MOMENTS
 
-from .base import Description, parameter
+from .base import Description
+from .parameters import parameter
 
 
 def _names(name: str, value: Any) -> tuple[str, ...]:
@@ -67,6 +67,7 @@ class Characterization(Description):
     (2, ['input', 'dense'])
     """
 
+    kind: ClassVar[str] = "model"
     columns: ClassVar[str] = "layer"
     shown: ClassVar[tuple[str, ...]] = ("model", "batch_shape", "images", "noise", "reinitialize", "seed")
 
@@ -76,12 +77,12 @@ class Characterization(Description):
     num_realizations: int = parameter(whole(1))
     batch_shape: tuple[int, ...] = parameter(_wholes)
     images: str = parameter(text)
-    noise: str = parameter(text, "normal")
-    reinitialize: bool = parameter(boolean, True)
-    seed: int = parameter(whole(0), 0)
-    sha256: str = parameter(text, "0")
-    compute_reff_signal: bool = parameter(boolean, True)
-    compute_reff_noise: bool = parameter(boolean, True)
+    noise: str = parameter(text, default="normal")
+    reinitialize: bool = parameter(boolean, default=True)
+    seed: int = parameter(whole(0), default=0)
+    sha256: str = parameter(text, default="0")
+    compute_reff_signal: bool = parameter(boolean, default=True)
+    compute_reff_noise: bool = parameter(boolean, default=True)
 
     def __attrs_post_init__(self) -> None:
         if len(self.parents) != len(self.layers):
@@ -89,25 +90,22 @@ class Characterization(Description):
 
     def differences(self, other: Description) -> dict[str, tuple[Any, Any]]:
         """Return in what two descriptions differ, in a few words where they are long."""
-        if not isinstance(other, Characterization):
-            return {"kind": ("the layers of a model", "an experiment")}
-        found = super().differences(other)
-        found.pop("parents", None)
-        if "layers" in found:
-            mine, theirs = self.layers, other.layers
+        differences = super().differences(other)
+        differences.pop("parents", None)
+        if "layers" in differences:
+            mine, theirs = differences["layers"]
             pairs = [(one, two) for one, two in zip(mine, theirs, strict=False) if one != two]
-            found["layers"] = pairs[0] if pairs else (f"{len(mine)} of them", f"{len(theirs)} of them")
-        if "sha256" in found:
-            one, two = found.pop("sha256")
-            found["settings or weights of layers"] = (f"hash {one[:8]}", f"hash {two[:8]}")
-        return found
+            differences["layers"] = pairs[0] if pairs else (f"{len(mine)} of them", f"{len(theirs)} of them")
+        if "sha256" in differences:
+            one, two = differences.pop("sha256")
+            differences["settings or weights of layers"] = (f"hash {one[:8]}", f"hash {two[:8]}")
+        return differences
 
     @classmethod
-    def from_json(cls, description: str) -> Self:
-        """Return the description of a JSON object; earlier versions always took effective ranks."""
-        fields = json.loads(description)
+    def from_fields(cls, fields: Any) -> Self:
+        """Return the description of the fields of a JSON object; earlier versions always took effective ranks."""
         earlier = {"compute_reff_signal": True, "compute_reff_noise": True}
-        return super().from_json(json.dumps({**earlier, **fields} if isinstance(fields, dict) else fields))
+        return super().from_fields({**earlier, **fields} if isinstance(fields, dict) else fields)
 
     @property
     def num_computations(self) -> int:
@@ -144,7 +142,7 @@ class Characterization(Description):
     def _log_growth(self, log_noise: np.ndarray, signal: np.ndarray) -> np.ndarray:
         """Return the logarithm of chi behind a layer over that of its inputs, taken together; 0 of the first."""
         growth = np.zeros(log_noise.shape)
-        with np.errstate(divide="ignore", invalid="ignore"):  # what is not finite was told when it was measured
+        with np.errstate(divide="ignore", invalid="ignore"):  # a warning named what is not finite when it was measured
             log_signal = np.log(signal)
             for layer, parents in enumerate(self.parents):
                 if parents:

@@ -1,4 +1,4 @@
-"""What parameters may be, where a name stands for it, and which of them exclude each other."""
+"""Named values that descriptions and layers both check; those of `boundary` are in `boundaries`."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from typing import Final
 
 from moments_dnns._validation import refusal
 
+# How fully connected layers are drawn: see `Experiment.weights`.
 WEIGHTS = ("auto", "explicit", "gram")
 
-
+# Of products of matrices and convolutions on GPUs.
 PRECISIONS = ("float32", "tf32")
 
-
+# What the statistics of batch normalization are for the noise.
 STATISTICS = ("constant", "differentiated")
 
-
-GAIN: Final = 2.0  # He's
+GAIN: Final = 2.0  # variance of the weights times fan_in, of He's initialization
 
 
 def check_gain(kernel_initializer: str, gain: float, weights: str) -> None:
-    """Refuse what belongs to Gaussian kernels alone.
+    """Refuse a gain, or outputs drawn instead of weights, together with kernels that are not Gaussian.
 
     Raises:
-        ValueError: If another initializer is asked for together with a gain, or with outputs instead of weights.
+        ValueError: If they are asked for together.
     """
     if kernel_initializer != "gaussian" and (gain != GAIN or weights == "gram"):
         raise ValueError(

@@ -7,51 +7,24 @@ from typing import Any, ClassVar
 import attrs
 import numpy as np
 
-from moments_dnns._validation import Check, boolean, non_negative, one_of, refusal, text, whole
+from moments_dnns._validation import boolean, non_negative, one_of, refusal, require, text, whole
 from moments_dnns.moments import MOMENTS
 
 from .architecture import ARCHITECTURES, Architecture, checked_architecture
-from .base import Description, parameter
+from .base import Description
 from .boundaries import BOUNDARIES
 from .choices import GAIN, PRECISIONS, STATISTICS, WEIGHTS, check_gain
 from .keras_objects import specified
+from .parameters import documented, parameter
 from .steps import Step
 
 
-def _parameter(check: Check, help: str, default: Any = attrs.NOTHING) -> Any:
-    return parameter(check, default, help=help, choices=getattr(check, "choices", None))
-
-
+@documented()
 @attrs.frozen
 class Experiment(Description):
     """The description of an experiment: everything that decides its numbers, and how many there are.
 
-    Args:
-        architecture: `"vanilla"`, `"bn_ff"` or `"bn_res"`, or an `Architecture`.
-        total_depth: Number of layers; of residual units for a residual architecture.
-        kernel_size: Side of the square kernels, in pixels; 1 makes the network fully connected.
-        num_channels: Width of every layer, in channels.
-        batch_size: Images per realization.
-        num_realizations: Number of random networks, each with its own images and noise.
-        boundary: What convolutions read beyond the border: `"periodic"`, `"symmetric"` or `"zero_padding"`.
-        dataset: `"cifar10"`, `"mnist"`, `"photo"`, a path to `.npy`/`.npz`, or the label of an array.
-        epsilon: Constant added to the variances in normalizations.
-        res_depth: How often a residual unit goes through its steps.
-        num_computations: Number of depths at which moments are taken; divides `total_depth`.
-        seed: The only source of randomness; realization k has the child seed of index k.
-        compute_reff_signal: Whether effective ranks of the signal are taken.
-        compute_reff_noise: Whether effective ranks of the noise are taken.
-        weights: `"explicit"` draws all weights, `"gram"` the outputs of fully connected layers from their law given
-            the inputs, which is the same law; `"auto"` takes the faster one.
-        precision: `"float32"` keeps all digits in products of matrices and convolutions; `"tf32"` lets NVIDIA's tensor
-            cores round their factors to 10 bits, which is several times faster and changes nothing elsewhere.
-        activation: Specification of the activation: a name of Keras, or what `specification` returns.
-        gain: Variance of the weights times fan_in, sigma_w**2; 2 is He's. The first convolution keeps 1.
-        kernel_initializer: `"gaussian"`, or the specification of a Keras initializer, which has a gain of its own. The
-            first convolution stays Gaussian.
-        bias_variance: Variance of the biases, sigma_b**2, of all but the first convolution.
-        statistics: What those of batch normalization are for the noise: `"constant"`, as in the paper, or
-            `"differentiated"`.
+    {parameters}
 
     Raises:
         TypeError, ValueError: If a value is refused; the message says what was expected.
@@ -65,76 +38,167 @@ class Experiment(Description):
     Reference: section 6 and appendix of arXiv 1811.03087 for the settings.
     """
 
+    kind: ClassVar[str] = "experiment"
     columns: ClassVar[str] = "depth"
     shown: ClassVar[tuple[str, ...]] = (
         "architecture", "total_depth", "kernel_size", "num_channels", "batch_size", "boundary", "dataset"
     )  # fmt: skip
 
-    architecture: str | Architecture = _parameter(  # noqa: RUF009
-        checked_architecture, "the layers of the network, or an Architecture"
+    architecture: str | Architecture = parameter(  # noqa: RUF009
+        checked_architecture,
+        group="network",
+        meaning='The layers of the network: `"vanilla"`, `"bn_ff"` or `"bn_res"`, or in Python an `Architecture`.',
     )
-    total_depth: int = _parameter(whole(1), "number of layers (bn_res: of residual units)")
-    kernel_size: int = _parameter(whole(1), "side of the kernels in pixels; 1 is fully connected")
-    num_channels: int = _parameter(whole(1), "width of every layer in channels")
-    batch_size: int = _parameter(whole(1), "images per realization")
-    num_realizations: int = _parameter(whole(1), "number of random networks")
-    boundary: str = _parameter(one_of(BOUNDARIES), "what convolutions read beyond the border", "periodic")
-    dataset: str = _parameter(text, "cifar10, mnist, photo, or a path to .npy or .npz", "cifar10")
-    epsilon: float = _parameter(non_negative, "constant added to the variances in normalizations", 1e-3)
-    res_depth: int = _parameter(whole(1), "how often a residual unit goes through its steps", 2)
-    num_computations: int = _parameter(whole(1), "number of depths at which moments are taken", 100)
-    seed: int = _parameter(whole(0), "the only source of randomness", 0)
-    compute_reff_signal: bool = _parameter(boolean, "take effective ranks of the signal", True)
-    compute_reff_noise: bool = _parameter(boolean, "take effective ranks of the noise", True)
-    weights: str = _parameter(one_of(WEIGHTS), "how fully connected layers are drawn", "auto")
-    precision: str = _parameter(one_of(PRECISIONS), "of products of matrices and convolutions on GPUs", "float32")
-    activation: str = _parameter(specified("activation"), "a Keras activation, or a function of your own", "relu")
-    gain: float = _parameter(non_negative, "variance of the weights times fan_in", GAIN)
-    kernel_initializer: str = _parameter(
-        specified("kernel_initializer"), "gaussian, or a Keras initializer", "gaussian"
+    total_depth: int = parameter(
+        whole(1), group="network", meaning="Number of layers; of residual units for a residual architecture."
     )
-    bias_variance: float = _parameter(non_negative, "variance of the biases", 0.0)
-    statistics: str = _parameter(one_of(STATISTICS), "of batch normalization, for the noise", "constant")
+    kernel_size: int = parameter(
+        whole(1), group="network", meaning="Side of the square kernels, in pixels; 1 makes the network fully connected."
+    )
+    num_channels: int = parameter(whole(1), group="network", meaning="Width of every layer, in channels.")
+    batch_size: int = parameter(
+        whole(1), group="data", meaning="Images per realization, at most as many as the dataset has."
+    )
+    num_realizations: int = parameter(
+        whole(1), group="data", meaning="Number of random networks, each with its own images and noise."
+    )
+    boundary: str = parameter(
+        one_of(BOUNDARIES),
+        "periodic",
+        group="network",
+        meaning='What convolutions read beyond the border: `"periodic"` (the opposite border), `"symmetric"` (the '
+        'mirror image, odd kernels only) or `"zero_padding"`.',
+    )
+    dataset: str = parameter(
+        text,
+        "cifar10",
+        group="data",
+        meaning='Images: `"cifar10"`, `"mnist"`, `"photo"` (needs no download), or a path to an array in `.npy` or '
+        "`.npz`. Its shape is (number, height, width, channels) or (number, height, width). `run_experiment` also "
+        "takes the array itself, of which `Experiment` holds a label.",
+    )
+    epsilon: float = parameter(
+        non_negative, 1e-3, group="network", meaning="Constant added to the variances in normalizations."
+    )
+    res_depth: int = parameter(
+        whole(1),
+        2,
+        group="network",
+        meaning='How often a residual unit goes through its steps: for `"bn_res"`, its convolutions.',
+    )
+    num_computations: int = parameter(
+        whole(1), 100, group="numbers", meaning="Number of depths at which moments are taken; divides `total_depth`."
+    )
+    seed: int = parameter(
+        whole(0),
+        0,
+        group="numbers",
+        meaning="The only source of randomness. Realization k has the same numbers whatever `num_realizations`.",
+    )
+    compute_reff_signal: bool = parameter(
+        boolean, True, group="numbers", meaning="Whether to take effective ranks of the signal."
+    )
+    compute_reff_noise: bool = parameter(
+        boolean, True, group="numbers", meaning="Whether to take effective ranks of the noise."
+    )
+    weights: str = parameter(
+        one_of(WEIGHTS),
+        "auto",
+        group="numbers",
+        meaning='How fully connected layers are drawn: `"explicit"`, their weights; `"gram"`, their outputs given '
+        'their inputs, which is the same law and faster for wide layers; `"auto"`, the faster one.',
+    )
+    precision: str = parameter(
+        one_of(PRECISIONS),
+        "float32",
+        group="numbers",
+        meaning='Of matrix products and convolutions: `"float32"` keeps all digits, `"tf32"` lets NVIDIA\'s tensor '
+        "cores round their factors to 10 bits. The latter is several times faster, and changes nothing elsewhere.",
+    )
+    activation: str = parameter(
+        specified("activation"),
+        "relu",
+        group="network",
+        meaning="Name of a Keras activation, or in Python an activation layer of `keras.layers` or a function of one "
+        "tensor on `keras.ops`. Workers can only import functions that are written in a module. `Experiment` holds "
+        "a layer or a function as text.",
+    )
+    gain: float = parameter(
+        non_negative,
+        GAIN,
+        group="network",
+        meaning="Variance of the weights times fan_in, sigma_w**2; 2 is He's. The first convolution, which brings the "
+        "images to `num_channels`, keeps 1.",
+    )
+    kernel_initializer: str = parameter(
+        specified("kernel_initializer"),
+        "gaussian",
+        group="network",
+        meaning='`"gaussian"`, or the name, or in Python an instance, of a Keras initializer, which has a gain of its '
+        "own. It is drawn afresh from the seed of the realization; the first convolution stays Gaussian.",
+    )
+    bias_variance: float = parameter(
+        non_negative,
+        0.0,
+        group="network",
+        meaning="Variance of the biases, sigma_b**2, of all but the first convolution.",
+    )
+    statistics: str = parameter(
+        one_of(STATISTICS),
+        "constant",
+        group="network",
+        meaning='What those of batch normalization are for the noise: `"constant"`, as in the paper, or '
+        '`"differentiated"`, the exact derivative.',
+    )
 
     def __attrs_post_init__(self) -> None:
-        if self.total_depth % self.num_computations:
-            raise ValueError(
-                refusal(
-                    "num_computations must divide total_depth.",
-                    num_computations=self.num_computations,
-                    total_depth=self.total_depth,
-                )
-            )
-        if self.boundary == "symmetric" and self.kernel_size % 2 == 0:
-            raise ValueError(
-                refusal("the 'symmetric' boundary needs an odd kernel_size.", kernel_size=self.kernel_size)
-            )
-        if self.weights == "gram" and not self.fully_connected:
-            raise ValueError(refusal("weights='gram' needs kernel_size=1.", kernel_size=self.kernel_size))
+        odd = self.kernel_size % 2 == 1
+        require(
+            (
+                self.total_depth % self.num_computations == 0,
+                "num_computations must divide total_depth.",
+                self._given("num_computations", "total_depth"),
+            ),
+            (
+                odd or self.boundary != "symmetric",
+                "the 'symmetric' boundary needs an odd kernel_size.",
+                self._given("kernel_size"),
+            ),
+            (
+                self.fully_connected or self.weights != "gram",
+                "weights='gram' needs kernel_size=1.",
+                self._given("kernel_size"),
+            ),
+        )
         check_gain(self.kernel_initializer, self.gain, self.weights)
         self._check_structure()
 
     def _check_structure(self) -> None:
-        structure, steps = self.structure, (*self.structure.steps, *self.structure.after, *self.structure.transition)
-        # Widths and groups are refused here.
-        structure.channels(self.num_channels)
-        if self.num_computations % structure.stages:
-            raise ValueError(
-                refusal(
-                    "stages must divide num_computations.",
-                    stages=structure.stages,
-                    num_computations=self.num_computations,
-                )
-            )
-        even = [step for step in steps if step.kernel_size and step.kernel_size % 2 == 0]
-        if self.boundary == "symmetric" and even:
-            raise ValueError(refusal("the 'symmetric' boundary needs odd kernels.", step=str(even[0])))
-        spatial = [step for step in steps if step.kind.over_space or (step.kernel_size or 1) > 1]
-        if self.fully_connected and spatial:
-            raise ValueError(
-                refusal("a fully connected network has one point in space: expected kernel_size above 1.",
-                        kernel_size=self.kernel_size, step=str(spatial[0]))
-            )  # fmt: skip
+        structure = self.structure
+        structure.channels(self.num_channels)  # refuses widths and groups
+        steps = (*structure.steps, *structure.after, *structure.transition)
+        even = [str(step) for step in steps if step.kernel_size and step.kernel_size % 2 == 0]
+        spatial = [str(step) for step in steps if step.kind.over_space or (step.kernel_size or 1) > 1]
+        require(
+            (
+                self.num_computations % structure.stages == 0,
+                "stages must divide num_computations.",
+                {"stages": structure.stages, **self._given("num_computations")},
+            ),
+            (
+                not even or self.boundary != "symmetric",
+                "the 'symmetric' boundary needs odd kernels.",
+                {"step": "".join(even[:1])},
+            ),
+            (
+                not spatial or not self.fully_connected,
+                "a fully connected network has one point in space: expected kernel_size above 1.",
+                {**self._given("kernel_size"), "step": "".join(spatial[:1])},
+            ),
+        )
+
+    def _given(self, *names: str) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in names}
 
     @property
     def structure(self) -> Architecture:

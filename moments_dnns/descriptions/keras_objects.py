@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator
-from types import CodeType, FunctionType
+from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from moments_dnns._validation import Check, refusal
+
+from .function_hash import function_hash
 
 # Names of Keras, and our own; a test compares them with Keras. `glu` is no activation of single channels: it halves
 # their number.
@@ -22,35 +23,27 @@ ACTIVATIONS = (
     "swish", "tanh", "tanh_shrink", "threshold",
 )  # fmt: skip
 
-
 INITIALIZERS = (
     "gaussian", "delta_orthogonal", "constant", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform",
     "identity", "lecun_normal", "lecun_uniform", "normal", "one", "ones", "orthogonal", "random_normal",
     "random_uniform", "truncated_normal", "uniform", "variance_scaling", "zero", "zeros",
 )  # fmt: skip
 
-
 NAMES = {"activation": ACTIVATIONS, "kernel_initializer": INITIALIZERS}
-
 
 WORDS = {
     "activation": "a name, a keras.layers activation layer, or a function of one tensor",
     "kernel_initializer": "a name, or a keras.initializers.Initializer",
 }
 
-
-OWN = {"delta_orthogonal": "moments_dnns>DeltaOrthogonal"}  # registered with Keras by `initializers`
-
+OWN = {"delta_orthogonal": "moments_dnns>DeltaOrthogonal"}  # registered with Keras by `layers.weights`
 
 IMPORTABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
-
 LOCAL = re.compile(r"\S+-[0-9a-f]{12}")
-
 
 # What a description must not depend on: names are counted, and seeds are those of realizations.
 NO_PART = {"activation": ("name", "trainable", "dtype"), "kernel_initializer": ("seed",)}
-
 
 _functions: dict[str, Callable[..., Any]] = {}  # those that cannot be imported, of this process
 
@@ -109,7 +102,7 @@ def specification(kind: str, value: Any) -> str:
         kind: `"activation"` or `"kernel_initializer"`.
         value: A name; a Keras activation layer or initializer; for an activation, a function of one tensor on
             `keras.ops`. One that can be imported becomes `"module:qualname"`; any other, such as a lambda, is known by
-            its name and a hash of its code, in this process only.
+            its name and a hash of its source (see `function_hash`): a process that is to call it must be given it.
 
     Raises:
         TypeError, ValueError: If it is anything else.
@@ -155,23 +148,9 @@ def _of_function(function: FunctionType) -> str:
                 return text
         except (ImportError, AttributeError):
             pass
-    digest = hashlib.sha256(repr(list(_content(function))).encode()).hexdigest()[:12]
-    text = f"{function.__qualname__.rpartition('.')[-1]}-{digest}"
+    text = f"{function.__qualname__.rpartition('.')[-1]}-{function_hash(function)}"
     _functions[text] = function
     return text
-
-
-def _content(function: FunctionType) -> Iterator[Any]:
-    """Yield what decides the values of a function: its code, its defaults, and plain values that it refers to."""
-    codes = [function.__code__]
-    while codes:
-        code = codes.pop()
-        codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-        yield code.co_code, code.co_names, [each for each in code.co_consts if not isinstance(each, CodeType)]
-    yield function.__defaults__, sorted((function.__kwdefaults__ or {}).items())
-    seen = inspect.getclosurevars(function)
-    for name, value in sorted({**seen.globals, **seen.nonlocals}.items()):
-        yield name, value if isinstance(value, bool | int | float | str | tuple) else type(value).__name__
 
 
 def is_local(text: str) -> bool:
@@ -217,7 +196,7 @@ def resolve(kind: str, text: str) -> Any:
 
 def _imported(text: str) -> Any:
     module, _, name = text.partition(":")
-    found: Any = importlib.import_module(module)
+    value: Any = importlib.import_module(module)
     for part in name.split("."):
-        found = getattr(found, part)
-    return found
+        value = getattr(value, part)
+    return value

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import attrs
 
-from moments_dnns._validation import Check, one_of, positive, refusal, whole
+from moments_dnns._validation import one_of, optional, positive, refusal, whole
+
+from .parameters import parameter
 
 MOST_STEPS = 90  # names of places have two digits at most
 
 
-@dataclass(frozen=True)
+@attrs.frozen
 class Kind:
     """What is known of a kind of step before any layer is made.
 
@@ -46,22 +47,8 @@ KINDS: dict[str, Kind] = {
     "max_pool": Kind(r"\mathrm{pool}", ("strides",), over_space=True),
 }
 
-
+# Options that have no default.
 REQUIRED = {"group_norm": "groups", "average_pool": "strides", "max_pool": "strides"}
-
-
-def _optional(check: Check) -> Any:
-    def convert(value: Any, field: attrs.Attribute[Any]) -> Any:
-        return None if value is None else check(field.name, value)
-
-    return attrs.field(default=None, converter=attrs.Converter(convert, takes_field=True))
-
-
-def _checked(check: Check, **default: Any) -> Any:
-    def convert(value: Any, field: attrs.Attribute[Any]) -> Any:
-        return check(field.name, value)
-
-    return attrs.field(converter=attrs.Converter(convert, takes_field=True), **default)
 
 
 @attrs.frozen(repr=False)
@@ -89,11 +76,11 @@ class Step:
     'conv(kernel_size=1, width=0.25)'
     """
 
-    name: str = _checked(one_of(KINDS))
-    kernel_size: int | None = _optional(whole(1))
-    width: float | None = _optional(positive)
-    strides: int | None = _optional(whole(1))
-    groups: int | None = _optional(whole(1))
+    name: str = parameter(one_of(KINDS))
+    kernel_size: int | None = parameter(optional(whole(1)), default=None)
+    width: float | None = parameter(optional(positive), default=None)
+    strides: int | None = parameter(optional(whole(1)), default=None)
+    groups: int | None = parameter(optional(whole(1)), default=None)
 
     def __attrs_post_init__(self) -> None:
         given, known = self.given, self.kind.options
@@ -104,7 +91,7 @@ class Step:
 
     @property
     def kind(self) -> Kind:
-        """The row of `KINDS`."""
+        """What is known of its kind."""
         return KINDS[self.name]
 
     @property
@@ -130,36 +117,35 @@ class Step:
         if "width" not in self.kind.options:
             return inputs
         width = self.width or 1.0
-        found = round(width * base)
-        if found < 1 or abs(found - width * base) > 1e-6 * found:
+        channels = round(width * base)
+        if channels < 1 or abs(channels - width * base) > 1e-6 * channels:
             raise ValueError(
                 refusal(f"width must give a whole number of channels in a layer of {base}.", width=self.width)
             )
-        return found
+        return channels
 
 
-def _steps(steps: Iterable[str | Step | dict[str, Any]]) -> tuple[Step, ...]:
+def as_steps(steps: Iterable[str | Step | dict[str, Any]]) -> tuple[Step, ...]:
+    """Convert a sequence of names of steps, of `Step`s, or of their fields, as JSON has them.
+
+    Raises:
+        TypeError, ValueError: If it is anything else.
+
+    Example:
+
+    >>> as_steps(["conv", Step("activation")])
+    (Step('conv'), Step('activation'))
+    """
     expected = "expected sequences of steps: names or Steps."
     if isinstance(steps, str) or not isinstance(steps, Iterable):
         raise TypeError(refusal(expected, steps=steps))
-    found = []
+    converted = []
     for step in steps:
-        if isinstance(step, str):
-            found.append(Step(step))
-        elif isinstance(step, dict):
-            found.append(Step(**step))
-        elif isinstance(step, Step):
-            found.append(step)
-        else:
+        if not isinstance(step, str | dict | Step):
             raise TypeError(refusal(expected, steps=step))
-    return tuple(found)
-
-
-def _words(value: Any) -> str:
-    """Return a value as code, with steps that have no options by their names."""
-    if not isinstance(value, tuple):
-        return repr(value)
-    return f"[{', '.join(repr(step if step.given else step.name) for step in value)}]"
+        fields = {"name": step} if isinstance(step, str) else step
+        converted.append(fields if isinstance(fields, Step) else Step(**fields))
+    return tuple(converted)
 
 
 def widths(steps: Iterable[Step], base: int) -> tuple[int, ...]:
@@ -170,7 +156,7 @@ def widths(steps: Iterable[Step], base: int) -> tuple[int, ...]:
     >>> widths([Step("conv", width=0.25), Step("activation"), Step("conv")], 64)
     (64, 16, 16, 64)
     """
-    found = [base]
+    channels = [base]
     for step in steps:
-        found.append(step.channels(found[-1], base))
-    return tuple(found)
+        channels.append(step.channels(channels[-1], base))
+    return tuple(channels)

@@ -1,4 +1,4 @@
-"""Keras layers that propagate a signal and its noise together, and the layer that takes their moments."""
+"""Keras layers that propagate a signal and its noise together, and measure them."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The layer of an activation: any function of the signal, whose derivative the noise goes through."""
+"""The layer of an activation: a function of the signal, and its derivative along the noise."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from jaxtyping import Float
 from keras import ops
 
 from moments_dnns._validation import refusal
@@ -15,11 +16,9 @@ from moments_dnns.descriptions.keras_objects import resolve, specification
 
 from .state import State, Tensor, register
 
-# At this scale, functions that are smooth or have an asymptote are homogeneous up to the rounding of float32, and
-# fourth powers of signals of that scale are still in its range.
+# At this scale, functions that are smooth at 0 or have an asymptote are homogeneous up to the rounding of float32, and
+# fourth powers of the signal are still in float32's range.
 FAR = 25  # as a power of 2
-
-
 LOG_FAR = 2 * FAR * math.log(2)
 
 
@@ -34,9 +33,9 @@ class Activation(keras.layers.Layer):
     several entries too, such as softmax. At a sharp corner the noise goes through what the backend takes as the
     derivative there; for `"relu"` that is `phi'(0) = 0`.
 
-    A positively homogeneous function (`"relu"`, `"leaky_relu"`, `"linear"`; this is found out numerically) keeps the
-    scales of the state, so that signals of any size pass. Any other function needs the true signal; where it goes on
-    like a line from some scale on, signals that are larger (or smaller) are kept at that scale.
+    A positively homogeneous function (`"relu"`, `"leaky_relu"`, `"linear"`; this is tested numerically) leaves the
+    scales of the state as they are, and takes signals of any size. Any other function is given the true signal. Where
+    it is a straight line from some scale on, larger (or smaller) signals are taken at that scale and scaled back.
 
     Args:
         activation: Name of a Keras activation, a `keras.layers` activation layer, or a function of one tensor on
@@ -45,8 +44,11 @@ class Activation(keras.layers.Layer):
     Call arguments:
         state: The state.
 
+    Returns:
+        The state, of the same shape.
+
     Raises:
-        TypeError, ValueError: If it is anything else, or has weights, randomness or another shape.
+        TypeError, ValueError: If the activation is anything else, has weights or randomness, or changes the shape.
 
     Example:
 
@@ -81,7 +83,9 @@ class Activation(keras.layers.Layer):
         activated, noise = self.differentiated(signal, state.noise)
         return State(activated, noise, log_signal, state.log_noise)
 
-    def differentiated(self, signal: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def differentiated(
+        self, signal: Float[Tensor, "*shape"], noise: Float[Tensor, "*shape"]
+    ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
         """Return the function and its derivative along the noise."""
         activated, noise = ops.jvp(self.function, (signal,), (noise,))
         return activated, noise
@@ -92,11 +96,11 @@ class Activation(keras.layers.Layer):
 
 
 def plain(activation: str) -> Callable[[Tensor], Tensor]:
-    """Return the function of a specification, once it is known to be one of the signal alone that keeps its shape."""
-    found = resolve("activation", activation)
+    """Return the function of a specification, or refuse one with weights or randomness, or that changes the shape."""
+    function = resolve("activation", activation)
     try:
-        shape = tuple(found(ops.convert_to_tensor(GRID)).shape)
-    except Exception as error:  # whatever a function of somebody's raises
+        shape = tuple(function(ops.convert_to_tensor(GRID)).shape)
+    except Exception as error:  # of any kind: the function may be the user's own
         raise ValueError(
             refusal(f"expected a function of one tensor on keras.ops: {error}.", activation=activation)
         ) from error
@@ -104,10 +108,10 @@ def plain(activation: str) -> Callable[[Tensor], Tensor]:
         raise ValueError(
             refusal(f"an activation must keep the shape: {GRID.shape} became {shape}.", activation=activation)
         )
-    if getattr(found, "variables", []):
+    if getattr(function, "variables", []):
         raise ValueError(refusal("an activation must have no weights and no randomness.", activation=activation))
     # A layer is called through a function, so that Keras does not count it among the parts of ours.
-    return lambda x: found(x)
+    return lambda x: function(x)
 
 
 def is_homogeneous(function: Callable[[Tensor], Tensor], low: int, high: int) -> bool:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import keras
-import numpy as np
+from jaxtyping import Float
 from keras import ops
 
 from moments_dnns._backend import accelerators, uses_xla
-from moments_dnns._validation import non_negative, one_of, refusal, whole
+from moments_dnns._validation import one_of, refusal, whole
 from moments_dnns.descriptions.boundaries import BOUNDARIES, padded_pixels
 from moments_dnns.descriptions.choices import WEIGHTS, check_gain
-from moments_dnns.descriptions.keras_objects import resolve, specification
 
-from .state import State, Tensor, register, unless_zero
-from .weights import draw, gaussian, sample_product, uses_gram
+from .linear import Linear, check_weights
+from .state import Seed, State, Tensor, register
+from .weights import sample_product, uses_gram
 
 
-def pad(x: Tensor, kernel_size: int, boundary: str) -> Tensor:
+def pad(
+    x: Float[Tensor, "batch height width channels"], kernel_size: int, boundary: str
+) -> Float[Tensor, "batch height+{kernel_size}-1 width+{kernel_size}-1 channels"]:
     """Return images with the pixels that a kernel reads beyond each border.
 
     Args:
@@ -46,12 +46,8 @@ def pad(x: Tensor, kernel_size: int, boundary: str) -> Tensor:
     return ops.reshape(gathered, (-1, *pixels.shape, channels))
 
 
-# What tells the seed of a layer's bias from that of its kernel.
-BIAS_BITS = 0x2545F491
-
-
 @register
-class Convolution(keras.layers.Layer):
+class Convolution(Linear):
     """Convolve signal and noise with one kernel, drawn afresh at every call.
 
     Formula: `y = omega * x`, `dy = omega * dx`, with `omega` i.i.d. N(0, gain / fan_in) and
@@ -69,8 +65,8 @@ class Convolution(keras.layers.Layer):
             given its inputs, which is the same law at a cost that grows with the width instead of its square.
             `"auto"` takes the faster one.
         kernel_initializer: `"gaussian"`, with the variance that `gain` says; or a name or an instance of
-            `keras.initializers.Initializer`, which has a gain of its own and draws afresh from the seed, not from its
-            own.
+            `keras.initializers.Initializer`, which has a gain of its own and draws from the seed of the call, not from
+            its own.
         bias_variance: Variance of the biases.
 
     Call arguments:
@@ -79,8 +75,16 @@ class Convolution(keras.layers.Layer):
         kernel: Tensor of shape (kernel_size, kernel_size, input channels, num_channels), instead of a seed.
         bias: Tensor of shape (num_channels,), beside a kernel; by default there is none then.
 
+    Returns:
+        The state, of shape (batch, ceil(height / strides), ceil(width / strides), num_channels).
+
+    Raises:
+        TypeError, ValueError: If an argument is refused, the kernel is larger than the images, or there is not either
+            a seed or a kernel.
+
     Example:
 
+    >>> from moments_dnns.layers.core import InitialState
     >>> images = np.ones((2, 4, 4, 3), "float32")
     >>> state = Convolution(8, kernel_size=3, strides=2)(InitialState()(images, images), seed=np.array([1, 2]))
     >>> tuple(state.noise.shape)
@@ -101,44 +105,46 @@ class Convolution(keras.layers.Layer):
         bias_variance: float = 0.0,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        super().__init__(gain, kernel_initializer, bias_variance, **kwargs)
         self.num_channels = whole(1)("num_channels", num_channels)
         self.kernel_size = whole(1)("kernel_size", kernel_size)
         self.strides = whole(1)("strides", strides)
         self.boundary = one_of(BOUNDARIES)("boundary", boundary)
-        self.gain = non_negative("gain", gain)
         # Not self.weights, which is Keras' own name for variables.
         self.sampling = one_of(WEIGHTS)("weights", weights)
-        self.kernel_initializer = specification("kernel_initializer", kernel_initializer)
-        self.gaussian = self.kernel_initializer == "gaussian"
-        self.initializer = None if self.gaussian else resolve("kernel_initializer", self.kernel_initializer)
-        self.bias_variance = non_negative("bias_variance", bias_variance)
+        check_gain(self.kernel_initializer, self.gain, self.sampling)
         if boundary == "symmetric" and kernel_size % 2 == 0:
             raise ValueError(refusal("the 'symmetric' boundary needs an odd kernel_size.", kernel_size=kernel_size))
-        check_gain(self.kernel_initializer, self.gain, self.sampling)
 
-    def call(self, state: State, seed: Tensor = None, kernel: Tensor = None, bias: Tensor = None) -> State:
+    def call(
+        self,
+        state: State,
+        seed: Seed | None = None,
+        kernel: Float[Tensor, "side side inputs outputs"] | None = None,
+        bias: Float[Tensor, " outputs"] | None = None,
+    ) -> State:
         """Return the convolved state."""
+        check_weights(seed, kernel)
         state = State(*state)
-        if (seed is None) == (kernel is None):
-            raise ValueError(refusal("expected either a seed or a kernel.", seed=seed, kernel=kernel))
-        if None in state.signal.shape[1:] or self.kernel_size > min(state.signal.shape[1:3]):
+        shape = tuple(state.signal.shape)
+        self.check_shape(shape)
+        if kernel is None and self.samples_outputs(shape):
+            signal, noise = self.sample_outputs(state, seed)
+        else:
+            kernel = self.draw_kernel(seed, shape[-1]) if kernel is None else kernel
+            signal, noise = self.convolve(state, kernel)
+        return self.biased(state._replace(signal=signal, noise=noise), seed, bias)
+
+    def check_shape(self, shape: tuple[Any, ...]) -> None:
+        """Refuse a signal of a shape that is not known, or smaller than the kernel."""
+        if None in shape[1:] or self.kernel_size > min(shape[1:3]):
             raise ValueError(
                 refusal(
                     "height, width and channels must be known, and kernel_size at most the side of the image, of shape "
-                    f"{tuple(state.signal.shape)}.",
+                    f"{shape}.",
                     kernel_size=self.kernel_size,
                 )
             )
-        if kernel is None and self.samples_outputs(state.signal.shape):
-            signal, noise = self.sample_outputs(state, seed)
-        else:
-            kernel = self.draw_kernel(seed, state.signal.shape[-1]) if kernel is None else kernel
-            signal, noise = self.convolve(state, kernel)
-        state = state._replace(signal=signal, noise=noise)
-        if bias is None and seed is not None and self.bias_variance:
-            bias = self.draw_bias(seed)
-        return state if bias is None else self.add_bias(state, bias)
 
     def samples_outputs(self, shape: tuple[int | None, ...]) -> bool:
         """Tell whether the outputs of a signal of a shape are drawn without a kernel."""
@@ -149,33 +155,21 @@ class Convolution(keras.layers.Layer):
             )
         return fully_connected and self.gaussian and uses_gram(self.sampling, shape[0], self.num_channels)
 
-    def sample_outputs(self, state: State, seed: Tensor) -> list[Tensor]:
+    def sample_outputs(self, state: State, seed: Seed) -> list[Float[Tensor, "batch 1 1 {self.num_channels}"]]:
         """Return the outputs for a signal and a noise of shape (batch, 1, 1, channels), which share their weights."""
         x = ops.concatenate([state.signal, state.noise])[:, 0, 0]
         outputs = sample_product(x, self.num_channels, seed, self.gain / x.shape[-1])
         return ops.split(outputs[:, None, None], 2)
 
-    def draw_kernel(self, seed: Tensor, input_channels: int) -> Tensor:
+    def draw_kernel(
+        self, seed: Seed, input_channels: int
+    ) -> Float[Tensor, "{self.kernel_size} {self.kernel_size} {input_channels} {self.num_channels}"]:
         """Return the kernel of a seed."""
-        shape = (self.kernel_size, self.kernel_size, input_channels, self.num_channels)
-        if self.initializer is not None:
-            return draw(self.initializer, shape, seed)
-        return gaussian(shape, seed, self.gain / math.prod(shape[:3]))
+        return self.kernel_of(seed, (self.kernel_size, self.kernel_size, input_channels, self.num_channels))
 
-    def draw_bias(self, seed: Tensor) -> Tensor:
-        """Return the bias of a seed, which shares no number with the kernel's."""
-        bits = np.array([BIAS_BITS, 0], "int32")
-        return gaussian((self.num_channels,), ops.bitwise_xor(ops.cast(seed, "int32"), bits), self.bias_variance)
-
-    @staticmethod
-    def add_bias(state: State, bias: Tensor) -> State:
-        """Add a bias to the signal, at the larger of their two scales."""
-        log_bias = 2 * ops.log(unless_zero(ops.max(ops.abs(bias))))
-        log_signal = ops.maximum(state.log_signal, log_bias)
-        signal = state.signal * ops.exp((state.log_signal - log_signal) / 2) + bias * ops.exp(-log_signal / 2)
-        return state._replace(signal=signal, log_signal=log_signal)
-
-    def convolve(self, state: State, kernel: Tensor) -> list[Tensor]:
+    def convolve(
+        self, state: State, kernel: Float[Tensor, "side side inputs outputs"]
+    ) -> list[Float[Tensor, "batch height width outputs"]]:
         """Return signal and noise, convolved with one kernel."""
         if self.kernel_size == self.strides == 1:
             return [ops.matmul(x, kernel[0, 0]) for x in (state.signal, state.noise)]
@@ -183,7 +177,11 @@ class Convolution(keras.layers.Layer):
             self.convolve_padded(pad(x, self.kernel_size, self.boundary), kernel) for x in (state.signal, state.noise)
         ]
 
-    def convolve_padded(self, x: Tensor, kernel: Tensor) -> Tensor:
+    def convolve_padded(
+        self,
+        x: Float[Tensor, "batch padded_height padded_width inputs"],
+        kernel: Float[Tensor, "side side inputs outputs"],
+    ) -> Float[Tensor, "batch height width outputs"]:
         """Return images convolved where the kernel lies within them."""
         if self.strides == 1 and uses_xla() and not accelerators():
             # On a CPU, XLA has a fast convolution for outputs as large as the inputs, three to six times faster.
@@ -200,8 +198,5 @@ class Convolution(keras.layers.Layer):
             "kernel_size": self.kernel_size,
             "strides": self.strides,
             "boundary": self.boundary,
-            "gain": self.gain,
             "weights": self.sampling,
-            "kernel_initializer": self.kernel_initializer,
-            "bias_variance": self.bias_variance,
         }

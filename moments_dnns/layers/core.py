@@ -1,10 +1,11 @@
-"""Where states begin, how they are added, and how their scales are taken out of them."""
+"""Layers that make a state of images, add two states, and take the scale out of a state."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
+from jaxtyping import Float
 from keras import ops
 
 from moments_dnns._validation import boolean
@@ -22,6 +23,9 @@ class InitialState(keras.layers.Layer):
         images: Tensor of shape (batch, height, width, channels).
         noise: Tensor of the same shape.
 
+    Returns:
+        The state, with signal and noise from -1 to 1.
+
     Example:
 
     >>> images = np.ones((2, 4, 4, 3), "float32")
@@ -31,7 +35,7 @@ class InitialState(keras.layers.Layer):
     Reference: section 3 of arXiv 1811.03087.
     """
 
-    def call(self, images: Tensor, noise: Tensor) -> State:
+    def call(self, images: Float[Tensor, "*shape"], noise: Float[Tensor, "*shape"]) -> State:
         """Return the state."""
         signal_scale = unless_zero(ops.max(ops.abs(images)))
         noise_scale = unless_zero(ops.max(ops.abs(noise)))
@@ -42,8 +46,13 @@ class InitialState(keras.layers.Layer):
 class Add(keras.layers.Layer):
     """Add two states: signal to signal, noise to noise.
 
+    Formula: `y = x1 + x2`, `dy = dx1 + dx2`.
+
     Call arguments:
-        states: Two states of one shape; each may carry scales of its own.
+        states: Two states of one shape; each may have scales of its own.
+
+    Returns:
+        Their sum, with the larger of the two scales.
 
     Example:
 
@@ -56,7 +65,7 @@ class Add(keras.layers.Layer):
     """
 
     def call(self, states: list[State]) -> State:
-        """Return the sum, at the larger of the two scales."""
+        """Return the sum."""
         one, other = (State(*state) for state in states)
         log_signal = ops.maximum(one.log_signal, other.log_signal)
         log_noise = ops.maximum(one.log_noise, other.log_noise)
@@ -70,15 +79,19 @@ class Add(keras.layers.Layer):
 
 @register
 class Rescaling(keras.layers.Layer):
-    """Divide noise and signal by their root mean squares r and add 2 ln r to their running logarithms.
+    """Divide signal and noise by their root mean squares, and add the logarithms of these to the scales.
 
-    Nothing else changes, because the true signal and noise stay the same; what is exactly zero stays zero.
+    Formula: `x / r`, `log_scale + 2 ln r`, with `r = sqrt(mean(x**2))`, or 1 where that is 0. The true signal and the
+    true noise stay as they are.
 
     Args:
-        rescale_signal: Whether the signal is rescaled too, which normalized ones do not need.
+        rescale_signal: Whether the signal is rescaled too; one that is normalized in every layer does not need it.
 
     Call arguments:
         state: The state.
+
+    Returns:
+        The state, with mean squares of 1.
 
     Example:
 
@@ -102,7 +115,9 @@ class Rescaling(keras.layers.Layer):
         return State(signal, noise, log_signal, log_noise)
 
     @staticmethod
-    def rescaled(x: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
+    def rescaled(
+        x: Float[Tensor, "*shape"], log_scale: Float[Tensor, ""]
+    ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, ""]]:
         """Return a tensor with a mean square of 1, and its running logarithm."""
         mean_square = unless_zero(ops.mean(ops.square(x)))
         return x * (1 / ops.sqrt(mean_square)), log_scale + ops.log(mean_square)

@@ -15,9 +15,7 @@ from .state import Tensor
 Function = Callable[..., Sequence[Tensor]]
 
 
-def jvp(
-    function: Function, primals: Sequence[Tensor], tangents: Sequence[Tensor]
-) -> tuple[list[Tensor], list[Tensor]]:
+def jvp(function: Function, primals: Sequence[Tensor], tangents: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
     """Return the values of a function and their derivatives along tangents.
 
     Formula: `y = f(x)`, `dy = f'(x) dx`, summed over all arguments; 0 where an output does not depend on them.
@@ -115,19 +113,18 @@ def _resized(resize: Any, *attributes: str) -> Any:
 
 
 def _bilinear_gradient(tensorflow: Any) -> Any:
-    """Return the gradient of bilinear interpolation with a derivative of its own, for which TensorFlow keeps nothing."""
+    """Return the gradient of bilinear interpolation with a derivative, for which TensorFlow keeps nothing."""
     raw = tensorflow.raw_ops
 
     def gradient(op: Any, upstream: Tensor) -> tuple[Tensor, None]:
         settings = {name: op.get_attr(name) for name in ("align_corners", "half_pixel_centers")}
 
-        @tensorflow.custom_gradient
         def pulled(upstream: Tensor) -> Any:
             def derivative(tensor: Tensor) -> Tensor:
                 return raw.ResizeBilinear(images=tensor, size=ops.shape(upstream)[1:3], **settings)
 
             return raw.ResizeBilinearGrad(grads=upstream, original_image=op.inputs[0], **settings), derivative
 
-        return pulled(upstream), None
+        return tensorflow.custom_gradient(pulled)(upstream), None
 
     return gradient

@@ -1,10 +1,11 @@
-"""The Keras layer that takes moments of a state, and the effective rank."""
+"""The layer that takes the moments of a state, and the effective rank."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
+from jaxtyping import Float
 from keras import layers, ops
 
 from moments_dnns._validation import one_of
@@ -16,12 +17,12 @@ from .state import State, Tensor, centred, register, unless_zero
 POWERS = {1: ops.abs, 2: ops.square, 4: lambda x: ops.square(ops.square(x))}
 
 
-# Repeated squaring raises the spectrum to the power 2**18, which tells apart eigenvalues that differ by 1e-5. With a
-# trace of 1, the largest of n eigenvalues is at least 1 / n, and its 8th power far above the least of float32.
+# Repeated squaring raises the eigenvalues to the power 2**18, which tells apart those that differ by 1e-5. With a
+# trace of 1, the largest of n eigenvalues is at least 1 / n, and its 8th power well within float32's range.
 NUM_ROUNDS, SQUARINGS_PER_ROUND = 6, 3
 
 
-def effective_rank(features: Tensor) -> Tensor:
+def effective_rank(features: Float[Tensor, "*points channels"]) -> Float[Tensor, ""]:
     """Return the effective rank of feature vectors: how many directions carry their variance.
 
     Formula: `r_eff = Tr C / ||C||`, the sum of the eigenvalues of the channel covariance C over the largest one.
@@ -44,7 +45,7 @@ def effective_rank(features: Tensor) -> Tensor:
     return rank_of_centred(centred(ops.reshape(features, (-1, features.shape[-1]))))
 
 
-def rank_of_centred(features: Tensor) -> Tensor:
+def rank_of_centred(features: Float[Tensor, "*points channels"]) -> Float[Tensor, ""]:
     """Return the effective rank of feature vectors whose channels have mean 0."""
     x = ops.reshape(features, (-1, features.shape[-1]))
     # Squares of raw features may leave float32's range.
@@ -98,21 +99,23 @@ class LogMoments(layers.Layer):
         super().__init__(**kwargs)
         self.moments = tuple(one_of(MOMENTS)("moments", name) for name in moments)
 
-    def call(self, state: State) -> Tensor:
+    def call(self, state: State) -> Float[Tensor, " moments"]:
         """Return the logarithms."""
         state = State(*state)
         scales = {"signal": state.log_signal, "noise": state.log_noise}
-        looked_at = {(MOMENTS[name].of, MOMENTS[name].centred) for name in self.moments}
+        used = {(MOMENTS[name].of, MOMENTS[name].centred) for name in self.moments}
         tensors = {
             (of, is_centred): centred(getattr(state, of)) if is_centred else getattr(state, of)
-            for of, is_centred in looked_at
+            for of, is_centred in used
         }
         rows = [MOMENTS[name] for name in self.moments]
         return ops.stack([self.log_moment(row, tensors[row.of, row.centred], scales[row.of]) for row in rows])
 
     @staticmethod
-    def log_moment(moment: Moment, x: Tensor, log_scale: Tensor) -> Tensor:
-        """Return the logarithm of one moment of a tensor, centred where need be, whose scale was divided out."""
+    def log_moment(
+        moment: Moment, x: Float[Tensor, "*points channels"], log_scale: Float[Tensor, ""]
+    ) -> Float[Tensor, ""]:
+        """Return the logarithm of one moment of a tensor, which is centred already where the moment is."""
         if moment.power == 0:
             return ops.log(rank_of_centred(x))
         return ops.log(ops.mean(POWERS[moment.power](x))) + moment.power / 2 * log_scale

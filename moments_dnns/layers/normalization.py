@@ -1,4 +1,4 @@
-"""Normalizations: the signal relative to statistics of its own."""
+"""Normalizations: the signal divided by its standard deviation, over axes that each layer has of its own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import keras
+from jaxtyping import Float
 from keras import ops
 
 from moments_dnns._validation import non_negative, one_of, refusal, whole
@@ -18,10 +19,10 @@ class Normalization(keras.layers.Layer):
     """Divide the signal by its standard deviation, with no trainable scale or shift.
 
     Formula: `z = (y - m) / sqrt(v + epsilon)`, with mean m and variance v of the true signal over `AXES`. The noise
-    goes through the statistics: `dz = (dy - mean(dy) - z mean(z dy)) / sqrt(v + epsilon)`. What is constant at
-    `epsilon=0` has no standard deviation: its signal and its noise become 0.
+    goes through the statistics: `dz = (dy - mean(dy) - z mean(z dy)) / sqrt(v + epsilon)`. Where the signal is constant
+    and `epsilon=0`, there is no standard deviation: signal and noise become 0.
 
-    A subclass says over which axes, and perhaps how the signal is grouped before.
+    A subclass says over which `AXES`, whether the mean is taken off (`CENTRED`), and perhaps how channels are grouped.
 
     Args:
         epsilon: Constant added to the variance.
@@ -55,11 +56,11 @@ class Normalization(keras.layers.Layer):
         )
         return State(signal, noise, -log_scale, state.log_noise - state.log_signal - log_scale)
 
-    def grouped(self, x: Tensor) -> Tensor:
+    def grouped(self, x: Float[Tensor, "batch height width channels"]) -> Float[Tensor, "batch height width ..."]:
         """Return a tensor in the shape in which `AXES` are the axes that share statistics."""
         return x
 
-    def centred(self, x: Tensor) -> Tensor:
+    def centred(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Take off the mean, after the first point: what is constant becomes exactly zero."""
         if not self.CENTRED:
             return x
@@ -67,7 +68,7 @@ class Normalization(keras.layers.Layer):
         shifted = x - x[first]
         return shifted - self.mean(shifted)
 
-    def mean(self, x: Tensor) -> Tensor:
+    def mean(self, x: Float[Tensor, "batch height width ..."]) -> Float[Tensor, "..."]:
         """Average over what shares statistics."""
         return ops.mean(x, axis=self.AXES, keepdims=True)
 
@@ -86,11 +87,14 @@ class BatchNormalization(Normalization):
 
     Args:
         epsilon: Constant added to the variance.
-        statistics: `"constant"`, or `"differentiated"`: the noise goes through the statistics, so that it is the exact
-            derivative of the whole batch, `dz = (dy - mean(dy) - z mean(z dy)) / sqrt(v + epsilon)`.
+        statistics: What mean and variance are for the noise: `"constant"`, or `"differentiated"`: it goes through them,
+            as the exact derivative of the whole batch, `dz = (dy - mean(dy) - z mean(z dy)) / sqrt(v + epsilon)`.
 
     Call arguments:
         state: The state.
+
+    Returns:
+        The state, of the same shape.
 
     Example:
 
@@ -110,11 +114,11 @@ class BatchNormalization(Normalization):
         self.statistics = one_of(STATISTICS)("statistics", statistics)
         self.differentiates = self.statistics == "differentiated"
 
-    def centred(self, x: Tensor) -> Tensor:
+    def centred(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Take off the means of channels."""
         return centred(x)
 
-    def mean(self, x: Tensor) -> Tensor:
+    def mean(self, x: Float[Tensor, "batch height width channels"]) -> Float[Tensor, " channels"]:
         """Average over batch and space."""
         return mean_over_points(x)
 
@@ -134,6 +138,9 @@ class LayerNormalization(Normalization):
 
     Call arguments:
         state: The state.
+
+    Returns:
+        The state, of the same shape.
 
     Example:
 
@@ -160,6 +167,9 @@ class RMSNormalization(Normalization):
 
     Call arguments:
         state: The state.
+
+    Returns:
+        The state, of the same shape.
 
     Example:
 
@@ -189,6 +199,9 @@ class InstanceNormalization(Normalization):
     Call arguments:
         state: The state.
 
+    Returns:
+        The state, of the same shape.
+
     Example:
 
     >>> from moments_dnns.layers.core import InitialState
@@ -217,6 +230,9 @@ class GroupNormalization(Normalization):
     Call arguments:
         state: The state.
 
+    Returns:
+        The state, of the same shape.
+
     Example:
 
     >>> from moments_dnns.layers.core import InitialState
@@ -234,7 +250,9 @@ class GroupNormalization(Normalization):
         super().__init__(epsilon, **kwargs)
         self.groups = whole(1)("groups", groups)
 
-    def grouped(self, x: Tensor) -> Tensor:
+    def grouped(
+        self, x: Float[Tensor, "batch height width channels"]
+    ) -> Float[Tensor, "batch height width groups members"]:
         """Return the channels as (groups, channels of a group)."""
         *shape, channels = x.shape
         if channels % self.groups:

@@ -1,10 +1,11 @@
-"""Pools: one point of every square of points."""
+"""Pooling: one point of every square of points."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
+from jaxtyping import Float
 from keras import ops
 
 from moments_dnns._validation import refusal, whole
@@ -24,12 +25,14 @@ class Pooling(keras.layers.Layer):
         self.strides = whole(1)("strides", strides)
 
     def call(self, state: State) -> State:
-        """Return the state at the new points; the scales stay, because pools are homogeneous."""
+        """Return the state at the new points; the scales stay, because pooling is homogeneous."""
         state = State(*state)
         signal, noise = ops.jvp(self.pool, (self.squares(state.signal),), (self.squares(state.noise),))
         return state._replace(signal=signal, noise=noise)
 
-    def squares(self, x: Tensor) -> Tensor:
+    def squares(
+        self, x: Float[Tensor, "batch height width channels"]
+    ) -> Float[Tensor, "batch rows columns channels points"]:
         """Return a tensor of shape (batch, height, width, channels, points of a square)."""
         side, (height, width, channels) = self.strides, x.shape[1:]
         rows, columns = height // side, width // side
@@ -38,7 +41,7 @@ class Pooling(keras.layers.Layer):
         x = ops.reshape(x[:, : rows * side, : columns * side], (-1, rows, side, columns, side, channels))
         return ops.reshape(ops.transpose(x, (0, 1, 3, 5, 2, 4)), (-1, rows, columns, channels, side * side))
 
-    def pool(self, squares: Tensor) -> Tensor:
+    def pool(self, squares: Float[Tensor, "*shape points"]) -> Float[Tensor, "*shape"]:
         """Return a number for every square."""
         raise NotImplementedError
 
@@ -49,13 +52,19 @@ class Pooling(keras.layers.Layer):
 
 @register
 class AveragePooling(Pooling):
-    """Average squares of points, of signal and noise alike.
+    """Average squares of points, of signal and noise alike; what does not fill a square at the border is left out.
 
     Args:
         strides: Side of the squares in pixels.
 
     Call arguments:
         state: The state.
+
+    Returns:
+        The state, of shape (batch, height // strides, width // strides, channels).
+
+    Raises:
+        ValueError: If a square is larger than the images.
 
     Example:
 
@@ -66,14 +75,14 @@ class AveragePooling(Pooling):
     2.0
     """
 
-    def pool(self, squares: Tensor) -> Tensor:
+    def pool(self, squares: Float[Tensor, "*shape points"]) -> Float[Tensor, "*shape"]:
         """Return the average of every square."""
         return ops.mean(squares, axis=-1)
 
 
 @register
 class MaxPooling(Pooling):
-    """Take the largest signal of every square of points, and its noise.
+    """Take the largest signal of every square of points, and its noise; incomplete squares are left out.
 
     Where several are largest, the noise is what the backend takes as the derivative there.
 
@@ -82,6 +91,12 @@ class MaxPooling(Pooling):
 
     Call arguments:
         state: The state.
+
+    Returns:
+        The state, of shape (batch, height // strides, width // strides, channels).
+
+    Raises:
+        ValueError: If a square is larger than the images.
 
     Example:
 
@@ -92,6 +107,6 @@ class MaxPooling(Pooling):
     (1.0, -1.0)
     """
 
-    def pool(self, squares: Tensor) -> Tensor:
+    def pool(self, squares: Float[Tensor, "*shape points"]) -> Float[Tensor, "*shape"]:
         """Return the largest number of every square."""
         return ops.max(squares, axis=-1)

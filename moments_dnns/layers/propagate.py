@@ -1,4 +1,4 @@
-"""From a Keras layer to one that maps states: the noise goes through its exact derivative."""
+"""Any Keras layer as one that maps states: the noise goes through its exact derivative."""
 
 from __future__ import annotations
 
@@ -6,23 +6,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+from jaxtyping import Float
 from keras import ops
 
-from moments_dnns._validation import first_line, one_of, refusal
+from moments_dnns._keras_internals import layers_within
+from moments_dnns._validation import boolean, cause, refusal
 
 from .core import Rescaling
+from .derivative import jvp
 from .state import State, Tensor, register
-
-# Interpolations of images, layers and functions: TensorFlow does not differentiate them forward.
-AFFINE = ("UpSampling2D", "Resizing", "Resize")
-
-
-# Of batch normalization: those of the batch, as at initialisation, or those that training has stored.
-STATISTICS = ("batch", "stored")
 
 
 def lift(function: Callable[..., Any], states: Sequence[State], name: str) -> list[State]:
-    """Propagate signal and noise through a function of tensors, by forward-mode differentiation.
+    """Propagate signal and noise through a function of tensors, by their derivative.
 
     Formula: `y = f(x)`, `dy = f'(x) dx`, with `f'(x) dx` summed over the inputs. The noises are brought to the largest
     of their scales first, so that they can meet; the noise of each output is divided by its root mean square.
@@ -59,28 +55,22 @@ def lift(function: Callable[..., Any], states: Sequence[State], name: str) -> li
         return [ops.cast(output, "float32") for output in outputs]
 
     try:
-        outputs, tangents = ops.jvp(flat, tuple(signals), tuple(noises))
+        outputs, tangents = jvp(flat, signals, noises)
     except Exception as error:
-        raise _without_derivative(name, first_line(error)) from error
-    if any(tangent is None for tangent in tangents):
-        raise _without_derivative(
-            name, "its output does not depend on its input in a way that this backend differentiates"
-        )
+        raise ValueError(
+            refusal(f"expected layers with a derivative, but {name!r} has none here ({cause(error)}).", layer=name)
+        ) from error
     return [_rescaled(output, tangent, log_noise) for output, tangent in zip(outputs, tangents, strict=True)]
 
 
-def _true_signal(state: State) -> Tensor:
+def _true_signal(state: State) -> Float[Tensor, "..."]:
     return state.signal * ops.exp(state.log_signal / 2)
 
 
-def _rescaled(signal: Tensor, noise: Tensor, log_noise: Tensor) -> State:
+def _rescaled(signal: Float[Tensor, "*shape"], noise: Float[Tensor, "*shape"], log_noise: Float[Tensor, ""]) -> State:
     """Return the state of a true signal, whose noise is divided by its root mean square."""
     noise, log_noise = Rescaling.rescaled(noise, log_noise)
     return State(signal, noise, ops.zeros_like(log_noise), log_noise)
-
-
-def _without_derivative(name: str, found: str) -> ValueError:
-    return ValueError(refusal(f"expected layers with a derivative, but {name!r} has none here ({found}).", layer=name))
 
 
 def normalize_with_batch(layer: keras.layers.BatchNormalization, state: State) -> State:
@@ -122,14 +112,14 @@ def normalize_with_batch(layer: keras.layers.BatchNormalization, state: State) -
 class Propagate(keras.layers.Wrapper):
     """Let any Keras layer map states to states, so that it can stand among the layers of this library.
 
-    Formula: `y = f(x)`, `dy = f'(x) dx`, exact by forward-mode differentiation; where a function has a corner, its
-    derivative is what the backend takes (0 for a rectifier at 0). Dropout is off. The layer's weights are its own: they
-    stay the same from call to call.
+    Formula: `y = f(x)`, `dy = f'(x) dx`, exact by automatic differentiation; where a function has a corner, its
+    derivative is what the backend takes (0 for a rectifier at 0). Dropout is off. The layer keeps its weights from call
+    to call.
 
     Args:
         layer: The Keras layer.
-        statistics: What batch normalization takes: `"batch"`, the mean and variance of the batch, which are constants
-            for the noise, or `"stored"`, those of its moving averages.
+        moving_statistics: Whether batch normalization takes the moving averages of mean and variance that training has
+            stored, instead of those of the batch, which are constants for the noise.
 
     Call arguments:
         states: A state; a list of states for a layer that takes a list.
@@ -151,9 +141,9 @@ class Propagate(keras.layers.Wrapper):
     Reference: equation 3, section 2 of arXiv 1811.03087, for the noise as a tangent.
     """
 
-    def __init__(self, layer: keras.layers.Layer, statistics: str = "batch", **kwargs: Any):
+    def __init__(self, layer: keras.layers.Layer, moving_statistics: bool = False, **kwargs: Any):
         super().__init__(layer, **kwargs)
-        self.statistics = one_of(STATISTICS)("statistics", statistics)
+        self.moving_statistics = boolean("moving_statistics", moving_statistics)
 
     def build(self, *shapes: Any, **named_shapes: Any) -> None:
         """Mark the layer as built: the wrapped one builds itself when it is called."""
@@ -166,16 +156,25 @@ class Propagate(keras.layers.Wrapper):
         def function(*signals: Tensor) -> Any:
             return self.layer(list(signals) if several else signals[0])
 
-        outputs = propagate(self.layer, function, inputs, self.statistics, self.layer.name)
+        outputs = propagate(self.layer, function, inputs, self.moving_statistics, self.layer.name)
         return outputs[0] if len(outputs) == 1 else outputs
 
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs."""
-        return {**super().get_config(), "statistics": self.statistics}
+        return {**super().get_config(), "moving_statistics": self.moving_statistics}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Propagate:
+        """Return the layer of a configuration, older ones included, which have `statistics="batch"` or `"stored"`."""
+        config = dict(config)
+        if "statistics" in config:
+            config["moving_statistics"] = config.pop("statistics") == "stored"
+        layer: Propagate = super().from_config(config, custom_objects)
+        return layer
 
 
 def propagate(
-    layer: Any, function: Callable[..., Any], states: Sequence[State], statistics: str, name: str
+    layer: Any, function: Callable[..., Any], states: Sequence[State], moving_statistics: bool, name: str
 ) -> list[State]:
     """Propagate states through a call of a layer, by the convention for it where there is one.
 
@@ -183,14 +182,14 @@ def propagate(
         layer: The layer.
         function: Its call, as a function of the signals alone.
         states: Their states.
-        statistics: Those of batch normalization, as `Propagate` takes them.
+        moving_statistics: As `Propagate` takes them.
         name: What the layer is called in messages.
     """
-    if statistics == "batch" and isinstance(layer, keras.layers.BatchNormalization):
+    if not moving_statistics and isinstance(layer, keras.layers.BatchNormalization):
         if not layer.built:
             layer.build(states[0].signal.shape)
         return [normalize_with_batch(layer, states[0])]
-    if statistics == "batch" and any(isinstance(part, keras.layers.BatchNormalization) for part in _parts(layer)):
+    if not moving_statistics and any(isinstance(part, keras.layers.BatchNormalization) for part in _parts(layer)):
         raise ValueError(
             refusal(
                 f"expected batch normalization among the layers of models, but {name!r} holds one inside: make it a "
@@ -198,18 +197,9 @@ def propagate(
                 layer=name,
             )
         )
-    if type(layer).__name__ in AFFINE and len(states) == 1:
-        return [_affine(function, states[0])]
     return lift(function, states, name)
 
 
 def _parts(layer: Any) -> list[Any]:
     """Return the layers inside a layer, however deep."""
-    return list(layer._flatten_layers(include_self=False)) if isinstance(layer, keras.layers.Layer) else []
-
-
-def _affine(function: Callable[..., Any], state: State) -> State:
-    """Propagate a state through an affine function, whose derivative is its difference from its value at 0."""
-    tangent = function(state.noise) - function(ops.zeros_like(state.noise))
-    signal = function(_true_signal(state))
-    return _rescaled(ops.cast(signal, "float32"), ops.cast(tangent, "float32"), state.log_noise)
+    return layers_within(layer) if isinstance(layer, keras.layers.Layer) else []

@@ -1,15 +1,21 @@
-"""State: what flows through a network, and the two things that are asked of any of its tensors."""
+"""State: a signal, its noise and their scales, and what is taken off any tensor: its mean, its zeros."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 import keras
+from jaxtyping import Float, Integer
 from keras import ops
 
 from moments_dnns._backend import accelerators, uses_xla
 
+# A tensor of any backend, symbolic or not, or a NumPy array. Shapes are those of jaxtyping: `Float[Tensor, "batch
+# channels"]`. They are checked in tests alone, see `tests/support/shapes.py`.
 Tensor = Any
+
+# A seed of random numbers, with entries from 0 to 2**31 - 1.
+Seed = Integer[Tensor, "2"]
 
 
 register = keras.saving.register_keras_serializable(package="moments_dnns")
@@ -23,7 +29,7 @@ class State(NamedTuple):
     states and take the plain tuple that a loaded model hands them.
 
     Args:
-        signal: Tensor of shape (batch, height, width, channels).
+        signal: Tensor of shape (batch, height, width, channels); other Keras models have signals of other shapes.
         noise: Tensor of the same shape, the infinitesimal perturbation of the signal.
         log_signal: Scalar, natural logarithm of the mean square divided out of the signal.
         log_noise: Scalar, the same for the noise.
@@ -31,20 +37,20 @@ class State(NamedTuple):
     Reference: section 3 of arXiv 1811.03087.
     """
 
-    signal: Tensor
-    noise: Tensor
-    log_signal: Tensor
-    log_noise: Tensor
+    signal: Float[Tensor, "*shape"]
+    noise: Float[Tensor, "*shape"]
+    log_signal: Float[Tensor, ""]
+    log_noise: Float[Tensor, ""]
 
 
-def mean_over_points(x: Tensor) -> Tensor:
-    """Average over batch and space, channel by channel: shape (..., channels) -> (channels,)."""
+def mean_over_points(x: Float[Tensor, "*points channels"]) -> Float[Tensor, " channels"]:
+    """Return the mean of every channel over batch and space."""
     # The batch first: sums of whole images are contiguous, hence fast, and sums of sums keep more digits.
     of_batch = _mean_over_batch(x)
     return ops.mean(of_batch, axis=tuple(range(len(of_batch.shape) - 1)))
 
 
-def _mean_over_batch(x: Tensor) -> Tensor:
+def _mean_over_batch(x: Float[Tensor, "batch ..."]) -> Float[Tensor, "..."]:
     if uses_xla() or accelerators() or None in x.shape:
         return ops.mean(x, axis=0)
     # On a CPU without XLA, a product of matrices sums three to six times faster than the operation made for it.
@@ -52,7 +58,7 @@ def _mean_over_batch(x: Tensor) -> Tensor:
     return ops.reshape(ops.matmul(ops.ones((1, batch_size)), ops.reshape(x, (batch_size, -1))) / batch_size, shape)
 
 
-def centred(x: Tensor) -> Tensor:
+def centred(x: Float[Tensor, "*points channels"]) -> Float[Tensor, "*points channels"]:
     """Take off the mean over batch and space, channel by channel.
 
     The first point is subtracted before the mean is taken: a constant channel becomes exactly zero, and a small
@@ -73,6 +79,6 @@ def centred(x: Tensor) -> Tensor:
     return shifted - mean_over_points(shifted)
 
 
-def unless_zero(x: Tensor) -> Tensor:
-    """Replace zeros by ones, so that what has no scale can be divided by it and stays as it is."""
+def unless_zero(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Replace zeros by ones, so that zeros that are divided by a scale of zero stay zeros."""
     return ops.where(x == 0, ops.ones_like(x), x)

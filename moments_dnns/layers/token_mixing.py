@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import keras
+from jaxtyping import Float
 from keras import ops
 
-from .convolution import Convolution
-from .state import State, Tensor, register
+from moments_dnns._validation import refusal
+
+from .linear import Linear, check_weights
+from .state import Seed, State, Tensor, register
 
 
 @register
-class TokenMixing(keras.layers.Layer):
+class TokenMixing(Linear):
     """Mix the points of space by one matrix, shared by all channels and drawn afresh at every call.
 
-    Formula: `y[p] = sum over points q of x[q] omega[q, p]`, with `omega` i.i.d. N(0, gain / points); a bias for each
-    point.
+    Formula: `y[p] = sum over points q of x[q] omega[q, p]`, with `omega` i.i.d. N(0, gain / points), and a bias for
+    each point.
 
     Args:
-        gain, kernel_initializer, bias_variance: As those of `Convolution`.
+        gain: Variance of the weights times the number of points; 2 is He's.
+        kernel_initializer: `"gaussian"`, with the variance that `gain` says; or a name or an instance of
+            `keras.initializers.Initializer`, which has a gain of its own and draws from the seed of the call, not from
+            its own.
+        bias_variance: Variance of the biases, one for each point.
 
     Call arguments:
         state: The state.
         seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
-        kernel: Tensor of shape (1, 1, points, points), instead of a seed.
+        kernel: Tensor of shape (1, 1, points, points), instead of a seed; there is no bias then.
+
+    Returns:
+        The state, of the same shape.
+
+    Raises:
+        TypeError, ValueError: If an argument is refused, a side of the images is not known, or there is not either a
+            seed or a kernel.
 
     Example:
 
@@ -36,31 +47,29 @@ class TokenMixing(keras.layers.Layer):
     Reference: equation 1 of arXiv 2105.01601.
     """
 
-    def __init__(
-        self, gain: float = 2.0, kernel_initializer: Any = "gaussian", bias_variance: float = 0.0, **kwargs: Any
-    ):
-        super().__init__(**kwargs)
-        # One that mixes a single point refuses what the others would refuse.
-        mixing = Convolution(1, 1, gain=gain, kernel_initializer=kernel_initializer, bias_variance=bias_variance)
-        self.options = {name: getattr(mixing, name) for name in ("gain", "kernel_initializer", "bias_variance")}
-
-    def call(self, state: State, seed: Tensor = None, kernel: Tensor = None) -> State:
+    def call(
+        self,
+        state: State,
+        seed: Seed | None = None,
+        kernel: Float[Tensor, "1 1 points points"] | None = None,
+    ) -> State:
         """Return the mixed state."""
+        check_weights(seed, kernel)
         state = State(*state)
-        height, width, channels = state.signal.shape[1:]
+        height, width, channels = shape = tuple(state.signal.shape[1:])
+        if None in shape:
+            raise ValueError(refusal("height, width and channels must be known.", shape=shape))
         points = height * width
+        if kernel is None:
+            kernel = self.kernel_of(seed, (1, 1, points, points))
+        # Points take the place of channels, and channels that of points.
         signal, noise = (
             ops.reshape(ops.transpose(x, (0, 3, 1, 2)), (-1, channels, 1, points)) for x in (state.signal, state.noise)
         )
-        # Points take the place of channels, and channels that of points.
-        mixing = Convolution(points, 1, weights="explicit", **self.options)
-        state = mixing.call(state._replace(signal=signal, noise=noise), seed=seed, kernel=kernel)
+        signal, noise = (ops.matmul(x, kernel[0, 0]) for x in (signal, noise))
+        state = self.biased(state._replace(signal=signal, noise=noise), seed)
         signal, noise = (
             ops.transpose(ops.reshape(x, (-1, channels, height, width)), (0, 2, 3, 1))
             for x in (state.signal, state.noise)
         )
         return state._replace(signal=signal, noise=noise)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
-        return {**super().get_config(), **self.options}

@@ -1,18 +1,20 @@
-"""Random weights from a seed that is a tensor: Gaussian ones, those of Keras, and products without drawing them."""
+"""Random kernels and biases from a seed that is a tensor, and products with kernels that are never drawn."""
 
 from __future__ import annotations
 
-import copy
 import math
 from itertools import pairwise
 from typing import Any
 
 import keras
+import numpy as np
+from jaxtyping import Float
 from keras import ops
 
+from moments_dnns._keras_internals import Initializer, TensorSeed, seeded
 from moments_dnns._validation import non_negative, refusal
 
-from .state import Tensor, register, unless_zero
+from .state import Seed, Tensor, register, unless_zero
 
 # Gram sampling pays from this ratio of channels to images on: measured, see benchmarks/README.md.
 CHANNELS_PER_IMAGE = 8
@@ -27,23 +29,7 @@ JITTER = 2e-14
 NUM_STRIPS = 4
 
 
-class TensorSeed(keras.random.SeedGenerator):
-    """A seed that is a tensor, where Keras' own generators take integers only.
-
-    Args:
-        seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
-    """
-
-    def __init__(self, seed: Tensor):
-        # No state is kept, hence no call of the parent's: a layer's call stays a pure function.
-        self.seed = ops.cast(seed, "uint32" if keras.backend.backend() == "jax" else "int32")
-
-    def next(self, ordered: bool = True) -> Tensor:
-        """Return the seed."""
-        return self.seed
-
-
-def gaussian(shape: tuple[int, ...], seed: Tensor, variance: float = 1.0) -> Tensor:
+def gaussian(shape: tuple[int, ...], seed: Seed, variance: float = 1.0) -> Float[Tensor, "..."]:
     """Draw independent normal numbers with mean 0.
 
     Formula: `sqrt(-2 ln(1 - u)) * (cos, sin)(2 pi v)` with u, v uniform on [0, 1) (Box and Muller), which takes half
@@ -70,7 +56,55 @@ def gaussian(shape: tuple[int, ...], seed: Tensor, variance: float = 1.0) -> Ten
     return ops.reshape(numbers[:size], shape)
 
 
-def gram_root(x: Tensor) -> Tensor:
+# What tells the seed of a layer's bias from that of its kernel.
+BIAS_BITS = 0x2545F491
+
+
+def draw_kernel(
+    shape: tuple[int, int, int, int], seed: Seed, gain: float, initializer: Initializer | None = None
+) -> Float[Tensor, "height width inputs outputs"]:
+    """Draw a kernel: a Gaussian one, i.i.d. N(0, gain / fan_in), or that of an initializer.
+
+    Args:
+        shape: (height, width, inputs, outputs); fan_in is the product of the first three.
+        seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
+        gain: Variance of Gaussian weights times fan_in.
+        initializer: A `keras.initializers.Initializer` instead, which stays as it is. A kernel of a single point is
+            drawn as the matrix that a dense layer has.
+
+    Example:
+
+    >>> he_normal = keras.initializers.HeNormal()
+    >>> kernels = [draw_kernel((3, 3, 4, 8), np.array([1, k]), 2.0, he_normal) for k in (2, 2, 3)]
+    >>> [bool(np.allclose(kernels[0], kernel)) for kernel in kernels]
+    [True, True, False]
+    """
+    if initializer is None:
+        return gaussian(shape, seed, gain / math.prod(shape[:3]))
+    drawn = seeded(initializer, TensorSeed(seed))
+    if shape[:2] == (1, 1):
+        return drawn(shape[2:], dtype="float32")[None, None]
+    return drawn(shape, dtype="float32")
+
+
+def draw_bias(num_channels: int, seed: Seed, variance: float) -> Float[Tensor, " {num_channels}"]:
+    """Draw the bias that belongs to a kernel's seed, i.i.d. N(0, variance); they share no number.
+
+    Args:
+        num_channels: Number of entries.
+        seed: The seed of the kernel.
+        variance: Variance of the entries.
+
+    Example:
+
+    >>> tuple(draw_bias(8, np.array([1, 2]), 0.5).shape)
+    (8,)
+    """
+    bits = np.array([BIAS_BITS, 0], "int32")
+    return gaussian((num_channels,), ops.bitwise_xor(ops.cast(seed, "int32"), bits), variance)
+
+
+def gram_root(x: Float[Tensor, "points channels"]) -> Float[Tensor, "points columns"]:
     """Return a small matrix L with `L @ L.T = x @ x.T`, to the precision of float32 in every row.
 
     Args:
@@ -99,7 +133,7 @@ def gram_root(x: Tensor) -> Tensor:
     return ops.cast(ops.cholesky(correlation) * norms[:, None], "float32")
 
 
-def _lower_gram(x: Tensor) -> Tensor:
+def _lower_gram(x: Float[Tensor, "points channels"]) -> Float[Tensor, "points points"]:
     """Return `x @ x.T` up to what lies above its diagonal, which a Cholesky decomposition does not read."""
     points = x.shape[0]
     edges = [points * i // NUM_STRIPS for i in range(NUM_STRIPS + 1)]
@@ -107,7 +141,9 @@ def _lower_gram(x: Tensor) -> Tensor:
     return ops.concatenate([ops.pad(strip, ((0, 0), (0, points - strip.shape[1]))) for strip in strips])
 
 
-def sample_product(x: Tensor, num_channels: int, seed: Tensor, variance: float) -> Tensor:
+def sample_product(
+    x: Float[Tensor, "points channels"], num_channels: int, seed: Seed, variance: float
+) -> Float[Tensor, "points {num_channels}"]:
     """Draw `x @ w` for a matrix w of independent normal weights, without drawing w.
 
     Given x, the columns of the product are independent and Gaussian, with the covariance `variance * x @ x.T`. So it
@@ -179,7 +215,7 @@ class DeltaOrthogonal(keras.initializers.Initializer):
         self.gain = non_negative("gain", gain)
         self.seed = seed
 
-    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Tensor:
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Float[Tensor, "..."]:
         """Return a kernel of shape (..., input channels, output channels)."""
         *sides, inputs, outputs = shape
         if inputs > outputs:
@@ -194,26 +230,3 @@ class DeltaOrthogonal(keras.initializers.Initializer):
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs."""
         return {"gain": self.gain, "seed": self.seed}
-
-
-def draw(initializer: Any, shape: tuple[int, ...], seed: Tensor) -> Tensor:
-    """Return the kernel that an initializer draws from a seed that is a tensor.
-
-    Args:
-        initializer: A `keras.initializers.Initializer`, which stays as it is.
-        shape: (height, width, input channels, output channels); of a single point, it is drawn as the matrix that a
-            dense layer has.
-        seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
-
-    Example:
-
-    >>> kernels = [draw(keras.initializers.HeNormal(), (3, 3, 4, 8), np.array([1, k])) for k in (2, 2, 3)]
-    >>> [bool(np.allclose(kernels[0], kernel)) for kernel in kernels]
-    [True, True, False]
-    """
-    seeded = copy.copy(initializer)
-    # Those that are random draw with it at every call; the others have no use for it.
-    seeded.seed = TensorSeed(seed)
-    if shape[:2] == (1, 1):
-        return seeded(shape[2:], dtype="float32")[None, None]
-    return seeded(shape, dtype="float32")

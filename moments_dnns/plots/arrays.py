@@ -1,4 +1,4 @@
-"""The arrays of a figure, checked, as logarithms."""
+"""The arrays that a figure draws, checked, as natural logarithms."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from moments_dnns._validation import one_of, refusal, warn, whole
-from moments_dnns.analysis.arrays import Checked, checked_depth
+from moments_dnns.analysis.arrays import CheckedArrays, checked_depth, checked_mapping
 from moments_dnns.moments import derive, stored_name
 
 from .figures import FIGURES
 from .specs import Drawing
 
 
-def read(type_plot: str, moments: Mapping[str, Any], drawing: Drawing | None = None) -> dict[str, Any]:
+def read_logarithms(type_plot: str, moments: Mapping[str, Any], drawing: Drawing | None = None) -> dict[str, Any]:
     """Return the data of a figure: the natural logarithm of every array it draws, `depth` and `res_depth`.
 
     What has no logarithm is NaN: chi is 0 where the noise of a realization died out, infinite where its signal did.
@@ -24,7 +24,7 @@ def read(type_plot: str, moments: Mapping[str, Any], drawing: Drawing | None = N
     Args:
         type_plot: A name of `FIGURES`; with a drawing, what it is called in messages.
         moments: Mapping from names to arrays of shape (num_realizations, num_computations), and `depth`.
-        drawing: What is drawn, if that is no row of `FIGURES`.
+        drawing: What is drawn, if that is not in `FIGURES`.
 
     Returns:
         Mapping from the names in the drawing's `needs` to float64 arrays; `res_depth` is an integer.
@@ -35,15 +35,13 @@ def read(type_plot: str, moments: Mapping[str, Any], drawing: Drawing | None = N
 
     Example:
 
-    >>> ones = np.ones((2, 1))
-    >>> read("vanilla_histo", {"nu2_signal_loc3": ones, "mu2_noise_loc3": 4 * ones, "depth": [50]})["mu2_noise_loc3"]
+    >>> arrays = {"nu2_signal_loc3": np.ones((2, 1)), "mu2_noise_loc3": np.full((2, 1), 4.0), "depth": [50]}
+    >>> read_logarithms("vanilla_histo", arrays)["mu2_noise_loc3"]
     array([[1.38629436],
            [1.38629436]])
     """
     drawing = drawing or FIGURES[one_of(FIGURES)("type_plot", type_plot)]
-    if not isinstance(moments, Mapping):
-        raise TypeError(refusal("moments must be a mapping from names to arrays.", moments=type(moments).__name__))
-    arrays = Checked(moments)
+    arrays = CheckedArrays(checked_mapping(moments))
     data: dict[str, Any] = {name: _logarithm(arrays, name) for name in drawing.needs if name not in _COUNTS}
     missing = [name for name in drawing.needs if (name not in moments if name in _COUNTS else data[name] is None)]
     if missing:
@@ -53,8 +51,7 @@ def read(type_plot: str, moments: Mapping[str, Any], drawing: Drawing | None = N
             )
         )
     data |= {name: _COUNTS[name](moments[name], arrays.shape) for name in drawing.needs if name in _COUNTS}
-    _leave_out(type_plot, data)
-    return data
+    return _finite_only(type_plot, data)
 
 
 def _logarithm(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray | None:
@@ -75,17 +72,18 @@ def _res_depth(values: Any, shape: tuple[int, ...]) -> int:
 _COUNTS: dict[str, Callable[[Any, tuple[int, ...]], Any]] = {"depth": checked_depth, "res_depth": _res_depth}
 
 
-def _leave_out(type_plot: str, data: dict[str, Any]) -> None:
-    """Turn what is not finite into NaN, and say so."""
-    said = []
-    for name in data.keys() - _COUNTS.keys():
+def _finite_only(type_plot: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data with NaN for all that is not finite, and warn of it."""
+    finite, left_out = dict(data), []
+    for name in sorted(data.keys() - _COUNTS.keys()):
         lost = ~np.isfinite(data[name])
         if lost.any():
-            data[name] = np.where(lost, np.nan, data[name])
+            finite[name] = np.where(lost, np.nan, data[name])
             depth = data["depth"][lost.any(axis=0)]
-            said.append(
+            left_out.append(
                 f"{name} ({lost.any(axis=1).sum()} of {len(lost)} realizations, "
                 f"between depths {depth[0]:g} and {depth[-1]:g})"
             )
-    if said:
-        warn(f"{type_plot} leaves out what is zero, infinite or not a number: {', '.join(sorted(said))}.")
+    if left_out:
+        warn(f"{type_plot} leaves out what is zero, infinite or not a number: {', '.join(left_out)}.")
+    return finite

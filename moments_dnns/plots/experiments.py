@@ -1,10 +1,12 @@
-"""Figures: the functions that draw them. What is drawn is said in `figures`, in what way in `panels` and `canvas`."""
+"""The functions that draw experiments: figures 2 to 5 of the paper, any architecture, and a summary.
+
+What they draw is in `figures`, `architectures` and `summary`; how it is drawn in `panels` and `style`.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -13,17 +15,18 @@ from moments_dnns.analysis.diagnosis import diagnose
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.results.moments import Moments
 
-from .arrays import read
-from .derived import OF_ARCHITECTURE, drawing_of, parameters, summary_drawing
+from .architectures import OF_ARCHITECTURE, drawing_of
+from .arrays import read_logarithms
+from .docstrings import with_shared_docstring
 from .figures import FIGURES
-from .panels import DASHES, Shown, draw
-from .specs import Drawing
-from .style import PaperFigure, check, save, styled
-from .theory_overlay import overlay
+from .panels import draw
+from .specs import Drawing, ShownExperiment
+from .style import DASHES, Path, check, save, styled
+from .summary import parameters, summary_drawing
+from .theory_overlay import overlay_of
 
-Path: TypeAlias = str | os.PathLike[str] | None
 
-
+@with_shared_docstring
 def plot_vanilla_histo(
     moments: Mapping[str, Any], *, theory: bool = False, path: Path = None, use_tex: bool = False
 ) -> Figure:
@@ -32,24 +35,11 @@ def plot_vanilla_histo(
     Panels: densities of (a) ln nu2_signal_loc3, (b) ln mu2_noise_loc3.
 
     Args:
-        moments: `Moments`, or any mapping from names to arrays of shape (num_realizations, num_computations), pruned
-            or not, with `depth` of shape (num_computations,). Or several of these over one another: a mapping from
-            their labels in the legend, in which colours tell experiments and dashes curves (in histograms, colours
-            tell depths and dashes experiments).
+        moments: `Moments`, or any mapping from names to arrays of shape (num_realizations, num_computations), pruned or
+            not, with `depth` of shape (num_computations,). Or up to 6 of these over one another: a mapping from their
+            labels in the legend; colours then distinguish depths, and dashes experiments.
         theory: Whether the exact law of ln nu2 for one image is drawn too, as a dotted line, of `Moments` of fully
-            connected networks; in the other figures, dotted lines of infinitely wide networks for the experiment's
-            own batches, the growth in the activation that follows from nu1, and the interval of the fitted exponent.
-            The legend says what is exact, and a warning what the theory does not reach.
-        path: Where to save the figure too: a file name in .pdf, .png or .svg.
-        use_tex: Whether LaTeX sets the text, where it is installed.
-
-    Returns:
-        The Matplotlib figure, unknown to pyplot.
-
-    Raises:
-        TypeError: If `moments` is not a mapping, or an array does not hold real numbers.
-        ValueError: If arrays are missing, shapes do not match, labels are no names, there are more histograms than
-            dashes (6), the suffix of `path` is another, or LaTeX is asked for and not installed.
+            connected networks. A warning says what the theory does not reach.
 
     Example:
 
@@ -66,6 +56,7 @@ def plot_vanilla_histo(
     return plot_figure("vanilla_histo", moments, theory=theory, path=path, use_tex=use_tex)
 
 
+@with_shared_docstring
 def plot_vanilla(
     moments: Mapping[str, Any], *, theory: bool = False, path: Path = None, use_tex: bool = False
 ) -> Figure:
@@ -73,8 +64,6 @@ def plot_vanilla(
 
     Panels: (a) growth of the sensitivity in a layer, chi_loc3 / chi_loc1, (b) reff_signal_loc3. Curves are means over
     realizations, bands hold the 16th to 84th percentile.
-
-    Args, returns and raises: as `plot_vanilla_histo`.
 
     Example:
 
@@ -87,14 +76,13 @@ def plot_vanilla(
     return plot_figure("vanilla", moments, theory=theory, path=path, use_tex=use_tex)
 
 
+@with_shared_docstring
 def plot_bn_ff(moments: Mapping[str, Any], *, theory: bool = False, path: Path = None, use_tex: bool = False) -> Figure:
     """Draw figure 4: batch-normalized feedforward nets over depth.
 
     Panels: (a) growth of the sensitivity in batch norm, chi_loc3 / chi_loc1, in the activation, chi_loc4 / chi_loc3,
     and in the layer, (b) chi_loc4, (c) reff_noise_loc4 and reff_signal_loc4, (d) mu4_signal_loc3 and
     nu1_abs_signal_loc3. Curves are means over realizations, bands hold the 16th to 84th percentile.
-
-    Args, returns and raises: as `plot_vanilla_histo`.
 
     Example:
 
@@ -107,6 +95,7 @@ def plot_bn_ff(moments: Mapping[str, Any], *, theory: bool = False, path: Path =
     return plot_figure("bn_ff", moments, theory=theory, path=path, use_tex=use_tex)
 
 
+@with_shared_docstring
 def plot_bn_res(
     moments: Mapping[str, Any], *, theory: bool = False, path: Path = None, use_tex: bool = False
 ) -> Figure:
@@ -117,7 +106,14 @@ def plot_bn_res(
     `analysis.power_law`), (c) reff_noise_loc3 and reff_signal_loc3, (d) mu4_signal_loc2 and nu1_abs_signal_loc2.
     Curves are means over realizations, bands hold the 16th to 84th percentile.
 
-    Args, returns and raises: as `plot_vanilla_histo`; `moments` has `res_depth` too.
+    Args:
+        moments: `Moments`, or any mapping from names to arrays of shape (num_realizations, num_computations), pruned or
+            not, with `depth` of shape (num_computations,) and the integer `res_depth`. Or several of these over one
+            another: a mapping from their labels in the legend; colours then distinguish experiments, and dashes curves.
+        theory: Whether theory is drawn too, as dotted lines, of `Moments` of an experiment: infinitely wide networks
+            for the experiment's own batches, the growth in the activation that follows from the measured nu1, and the
+            interval of the fitted exponent. The legend says what is exact and what is asymptotic, and a warning what
+            the theory does not reach.
 
     Example:
 
@@ -130,13 +126,16 @@ def plot_bn_res(
     return plot_figure("bn_res", moments, theory=theory, path=path, use_tex=use_tex)
 
 
+@with_shared_docstring
 def plot_summary(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool = False) -> Figure:
     r"""Draw all moments of an experiment at all places over depth, with its parameters and the verdicts on it.
 
     A panel for each moment, with a curve for each place at which it was taken; bands hold the 16th to 84th percentile.
-    Below stand the verdicts of `diagnose`.
+    The verdicts of `diagnose` stand below.
 
-    Args, returns and raises: as `plot_vanilla_histo`; `moments` of one experiment, pruned or not.
+    Args:
+        moments: `Moments` of one experiment, or any mapping from names to arrays of shape (num_realizations,
+            num_computations), pruned or not, with `depth` of shape (num_computations,).
 
     Example:
 
@@ -148,15 +147,16 @@ def plot_summary(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool
     """
     check(path, use_tex)
     drawing = summary_drawing(moments)
-    data = read("summary", moments, drawing)
+    data = read_logarithms("summary", moments, drawing)
     with styled(use_tex):
-        figure = _figure(drawing, [Shown(None, data)], use_tex)
+        figure = draw(drawing, [ShownExperiment(None, data)], use_tex=use_tex)
         figure.suptitle(parameters(moments), fontsize=11)
         figure.supxlabel(diagnose(moments).line, fontsize=11)
     save(figure, path)
     return figure
 
 
+@with_shared_docstring
 def plot_architecture(
     moments: Mapping[str, Any], *, theory: bool = False, path: Path = None, use_tex: bool = False
 ) -> Figure:
@@ -164,10 +164,16 @@ def plot_architecture(
 
     Panels: (a) growth of the sensitivity in each step and in the whole layer, (b) chi after the layer, (c) effective
     ranks after the last activation, (d) mu4_signal and nu1_abs_signal after the last normalization (see
-    `plots.derived.drawing_of`). Curves are means over realizations, bands hold the 16th to 84th percentile.
+    `plots.drawing_of`). Curves are means over realizations, bands hold the 16th to 84th percentile.
 
-    Args, returns and raises: as `plot_vanilla_histo`; `moments` are `Moments`, which know their architecture, or a
-    mapping from labels to `Moments` of one architecture.
+    Args:
+        moments: `Moments`, which know their architecture. Or several of one architecture over one another: a mapping
+            from their labels in the legend; colours then distinguish experiments, and dashes curves.
+
+    Raises:
+        TypeError: If `moments` are not `Moments` of experiments, or a label is not a string.
+        ValueError: If architectures differ, arrays are missing, a label is empty, the suffix of `path` is another, or
+            LaTeX is asked for and not installed.
 
     Example:
 
@@ -187,15 +193,18 @@ def plot_architecture(
                 moments=type(moments).__name__,
             )
         )
-    rows = {each.experiment.structure for each in every}
-    if len(rows) > 1:
-        raise ValueError(refusal("expected experiments of one architecture.", architectures=list(map(str, rows))))
+    architectures = {each.experiment.structure for each in every}
+    if len(architectures) > 1:
+        raise ValueError(
+            refusal("expected experiments of one architecture.", architectures=list(map(str, architectures)))
+        )
     ranks = [of for of in ("noise", "signal") if all(each.experiment.takes_ranks(of) for each in every)]
     return plot_figure(
-        OF_ARCHITECTURE, moments, drawing_of(rows.pop(), ranks), theory=theory, path=path, use_tex=use_tex
+        OF_ARCHITECTURE, moments, drawing_of(architectures.pop(), ranks), theory=theory, path=path, use_tex=use_tex
     )
 
 
+@with_shared_docstring
 def plot_figure(
     type_plot: str,
     moments: Mapping[str, Any],
@@ -205,7 +214,23 @@ def plot_figure(
     path: Path = None,
     use_tex: bool = False,
 ) -> Figure:
-    """Draw the figure of that name in `FIGURES`, or another drawing; the functions above say what it takes."""
+    r"""Draw a figure by its name, or a drawing of one's own.
+
+    Args:
+        type_plot: A name of `FIGURES`: `"vanilla_histo"`, `"vanilla"`, `"bn_ff"` or `"bn_res"`; with a drawing, what
+            the figure is called in messages.
+        drawing: What is drawn, if that is not in `FIGURES`.
+
+    Example:
+
+    >>> from moments_dnns.plots import Curve, Drawing, Panel
+    >>> ranks = Drawing((Panel("effective rank", (Curve(r"r_\mathrm{eff}", "reff_signal_loc3"),)),))
+    >>> arrays = {"reff_signal_loc3": np.full((5, 3), 2.0), "depth": [2, 4, 6]}
+    >>> [axes.get_ylabel() for axes in plot_figure("ranks", arrays, ranks).axes if axes.axison]
+    ['effective rank']
+
+    Reference: figures 2 to 5 of arXiv 1811.03087.
+    """
     check(path, use_tex)
     boolean("theory", theory)
     drawing = drawing or FIGURES[one_of(FIGURES)("type_plot", type_plot)]
@@ -215,20 +240,9 @@ def plot_figure(
     experiments = []
     for label, each in moments.items() if several else ((None, moments),):
         name = type_plot if label is None else f"{type_plot} of {text('label', label)!r}"
-        data = read(name, each, drawing)
-        experiments.append(Shown(label, data, overlay(name, drawing, each) if theory else None))
+        data = read_logarithms(name, each, drawing)
+        experiments.append(ShownExperiment(label, data, overlay_of(name, drawing, each) if theory else None))
     with styled(use_tex):
-        figure = _figure(drawing, experiments, use_tex)
+        figure = draw(drawing, experiments, use_tex=use_tex)
     save(figure, path)
-    return figure
-
-
-def _figure(drawing: Drawing, experiments: list[Shown], use_tex: bool) -> PaperFigure:
-    rows, legends = (
-        -(-len(drawing.panels) // 2),
-        (experiments[0].label is not None) + (experiments[0].overlay is not None),
-    )
-    figure = PaperFigure(figsize=(6.8, 2.5 * rows + 0.4 * legends), layout="constrained")
-    figure.use_tex = use_tex
-    draw(figure, drawing, experiments)
     return figure

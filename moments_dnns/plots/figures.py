@@ -1,28 +1,24 @@
-"""The figures of the paper and of characterized models, one row each: drawing and pruning follow from these."""
+"""Figures 2 to 5 of the paper and the figure of a characterized model: the panels of each, and the curves in them.
+
+What is drawn, what pruning keeps and the names on the command line follow from `FIGURES`.
+"""
 
 from __future__ import annotations
 
 from .specs import Curve, Drawing, Panel
 
-_BN = r"\delta_\mathrm{BN}\,\chi"
-
-
-_PHI = r"\delta_\phi\,\chi"
-
-
-_DELTA = r"\delta\chi"
-
-
-_GROWTH = r"growth of $\chi$ in a layer"
-
-
-_RANK = r"effective rank $r_\mathrm{eff}$"
-
-
-_MOMENTS = r"moments of $\mathbf{z}^l$"
-
+# Mathtext of curves, and labels of axes.
+BATCH_NORM_GROWTH = r"\delta_\mathrm{BN}\,\chi"
+ACTIVATION_GROWTH = r"\delta_\phi\,\chi"
+LAYER_GROWTH = r"\delta\chi"
+GROWTH_AXIS = r"growth of $\chi$ in a layer"
+RANK_AXIS = r"effective rank $r_\mathrm{eff}$"
+MOMENTS_AXIS = r"moments of $\mathbf{z}^l$"
+UNIT_AXIS = "residual unit $l$"
+SYMBOLS = {"signal": r"\mathbf{x}^l", "noise": r"\mathrm{d}\mathbf{x}^l"}
 
 FIGURES: dict[str, Drawing] = {
+    # Figure 2.
     "vanilla_histo": Drawing(
         (
             Panel(r"$\ln\,\nu_2(\mathbf{x}^l)$", (Curve(r"\nu_2(\mathbf{x}^l)", "nu2_signal_loc3"),), kind="histogram"),
@@ -33,6 +29,7 @@ FIGURES: dict[str, Drawing] = {
             ),
         )
     ),
+    # Figure 3.
     "vanilla": Drawing(
         (
             Panel(r"$\delta\chi^l$", (Curve(r"\delta\chi^l", "chi_loc3", "chi_loc1"),), reference=True),
@@ -43,20 +40,21 @@ FIGURES: dict[str, Drawing] = {
             ),
         )
     ),
+    # Figure 4.
     "bn_ff": Drawing(
         (
             Panel(
-                _GROWTH,
+                GROWTH_AXIS,
                 (
-                    Curve(rf"{_BN}^l", "chi_loc3", "chi_loc1"),
-                    Curve(rf"{_PHI}^l", "chi_loc4", "chi_loc3", relation="nu1_abs_signal_loc3"),
-                    Curve(rf"{_DELTA}^l", "chi_loc4", "chi_loc1"),
+                    Curve(rf"{BATCH_NORM_GROWTH}^l", "chi_loc3", "chi_loc1"),
+                    Curve(rf"{ACTIVATION_GROWTH}^l", "chi_loc4", "chi_loc3", relation="nu1_abs_signal_loc3"),
+                    Curve(rf"{LAYER_GROWTH}^l", "chi_loc4", "chi_loc1"),
                 ),
                 reference=True,
             ),
             Panel(r"$\chi^l$", (Curve(r"\chi^l", "chi_loc4"),), log=True),
             Panel(
-                _RANK,
+                RANK_AXIS,
                 (
                     Curve(r"r_\mathrm{eff}(\mathrm{d}\mathbf{x}^l)", "reff_noise_loc4"),
                     Curve(r"r_\mathrm{eff}(\mathbf{x}^l)", "reff_signal_loc4"),
@@ -65,7 +63,7 @@ FIGURES: dict[str, Drawing] = {
                 reference=True,
             ),
             Panel(
-                _MOMENTS,
+                MOMENTS_AXIS,
                 (
                     Curve(r"\mu_4(\mathbf{z}^l)", "mu4_signal_loc3"),
                     Curve(r"\nu_1(|\mathbf{z}^l|)", "nu1_abs_signal_loc3"),
@@ -74,20 +72,21 @@ FIGURES: dict[str, Drawing] = {
             ),
         )
     ),
+    # Figure 5.
     "bn_res": Drawing(
         (
             Panel(
-                _GROWTH,
+                GROWTH_AXIS,
                 (
-                    Curve(rf"{_BN}^{{l,1}}", "chi_loc2", "chi_loc1"),
-                    Curve(rf"{_PHI}^{{l,1}}", "chi_loc4", "chi_loc2", relation="nu1_abs_signal_loc2"),
-                    Curve(rf"{_DELTA}^{{l,1}}", "chi_loc4", "chi_loc1"),
+                    Curve(rf"{BATCH_NORM_GROWTH}^{{l,1}}", "chi_loc2", "chi_loc1"),
+                    Curve(rf"{ACTIVATION_GROWTH}^{{l,1}}", "chi_loc4", "chi_loc2", relation="nu1_abs_signal_loc2"),
+                    Curve(rf"{LAYER_GROWTH}^{{l,1}}", "chi_loc4", "chi_loc1"),
                 ),
                 reference=True,
             ),
             Panel(r"$\chi^l$", (Curve(r"\chi^l", "chi_loc5"),), power_law=("chi_loc1", "chi_loc4")),
             Panel(
-                _RANK,
+                RANK_AXIS,
                 (
                     Curve(r"r_\mathrm{eff}(\mathrm{d}\mathbf{x}^{l,1})", "reff_noise_loc3"),
                     Curve(r"r_\mathrm{eff}(\mathbf{x}^{l,1})", "reff_signal_loc3"),
@@ -103,12 +102,13 @@ FIGURES: dict[str, Drawing] = {
                 ),
             ),
         ),
-        depth="residual unit $l$",
+        depth=UNIT_AXIS,
     ),
 }
 
 
-LAYERS = Drawing(
+# Over the layers of a model: see `analysis.layers.layer_arrays`.
+MODEL_LAYERS = Drawing(
     (
         Panel(r"$\chi$", (Curve(r"\chi", "chi"),), log=True),
         Panel(r"growth of $\chi$", (Curve(r"\chi\,/\,\chi_\mathrm{in}", "growth"),), reference=True),
@@ -121,7 +121,7 @@ LAYERS = Drawing(
             log=True,
         ),
         Panel(
-            r"effective rank $r_\mathrm{eff}$",
+            RANK_AXIS,
             (
                 Curve(r"r_\mathrm{eff}(\mathrm{d}\mathbf{x})", "reff_noise"),
                 Curve(r"r_\mathrm{eff}(\mathbf{x})", "reff_signal"),

@@ -15,35 +15,32 @@ from moments_dnns.analysis.diagnosis import diagnose
 from moments_dnns.analysis.layers import blocks, layer_arrays
 from moments_dnns.results.moments import Moments
 
-from .arrays import read
-from .experiments import Path
-from .figures import LAYERS
-from .panels import Shown, draw_panels
-from .style import PaperFigure, check, save, styled
+from .arrays import read_logarithms
+from .docstrings import with_shared_docstring
+from .figures import MODEL_LAYERS
+from .panels import draw_panels
+from .specs import ShownExperiment
+from .style import PaperFigure, Path, check, save, styled
 
 MOST_NAMES = 40  # that can be read below a figure of this width
 
 
+@with_shared_docstring
 def plot_layers(moments: Moments | Mapping[str, Moments], *, path: Path = None, use_tex: bool = False) -> Figure:
     """Draw the moments along the layers of a characterized model.
 
     Panels: (a) chi, (b) its growth, chi behind a layer over chi of its inputs taken together, (c) the shape of the
     signal, mu4 / mu2^2 and nu1 / sqrt(nu2), which are 3 and 0.80 for a Gaussian, (d) effective ranks of noise and
     signal. Curves are means over realizations, bands hold the 16th to 84th percentile. Every other block is shaded.
-    Below stand the verdicts of `diagnose`.
+    The verdicts of `diagnose` stand below.
 
     Args:
         moments: What `characterize` returned. Or several of these over one another: a mapping from their labels in the
             legend; layers are then counted instead of named.
-        path: Where to save the figure too: a file name in .pdf, .png or .svg.
-        use_tex: Whether LaTeX sets the text, where it is installed.
-
-    Returns:
-        The Matplotlib figure, unknown to pyplot.
 
     Raises:
-        TypeError: If `moments` are not those of a model.
-        ValueError: If labels are no names, the suffix of `path` is another, or LaTeX is asked for and not installed.
+        TypeError: If `moments` are not those of a model, or a label is not a string.
+        ValueError: If a label is empty, the suffix of `path` is another, or LaTeX is asked for and not installed.
 
     Example:
 
@@ -60,14 +57,17 @@ def plot_layers(moments: Moments | Mapping[str, Moments], *, path: Path = None, 
     several = isinstance(moments, Mapping) and bool(moments) and not isinstance(moments, Moments)
     labelled: dict[str | None, Any] = {**moments} if several else {None: moments}  # type: ignore[dict-item]
     shown = [
-        Shown(label if label is None else text("label", label), read("layers", layer_arrays(each), LAYERS))
+        ShownExperiment(
+            label if label is None else text("label", label),
+            read_logarithms("layers", layer_arrays(each), MODEL_LAYERS),
+        )
         for label, each in labelled.items()
     ]
     with styled(use_tex):
-        figure = PaperFigure(figsize=(6.8, 1.75 * len(LAYERS.panels) + 0.8), layout="constrained")
-        figure.use_tex = use_tex
-        every = figure.subplots(len(LAYERS.panels), 1, sharex=True)
-        draw_panels(figure, every, LAYERS, shown)
+        rows = len(MODEL_LAYERS.panels)
+        figure = PaperFigure(figsize=(6.8, 1.75 * rows + 0.8), layout="constrained", use_tex=use_tex)
+        every = figure.subplots(rows, 1, sharex=True)
+        draw_panels(figure, every, MODEL_LAYERS, shown)
         for axes in every:
             axes.label_outer()
         if not several:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from moments_dnns._validation import one_of, refusal
+from moments_dnns.descriptions.base import Description
 from moments_dnns.descriptions.experiment import Experiment
-from moments_dnns.moments import stored_name
-from moments_dnns.results.experiments import _existing, _record, load_experiment
-from moments_dnns.results.moments import Moments
-from moments_dnns.results.transactions import num_bytes, publish, writing
+from moments_dnns.results.experiments import keep_arrays, load_experiment
 
-from .derived import OF_ARCHITECTURE, drawing_of
+from .architectures import OF_ARCHITECTURE, drawing_of
 from .figures import FIGURES
 
 
@@ -31,7 +29,7 @@ def prune_experiment(type_plot: str, name: str) -> int:
 
     Example:
 
-    >>> from moments_dnns import Experiment
+    >>> from moments_dnns import Experiment, Moments, save_experiment
     >>> experiment = Experiment("vanilla", 2, 1, 4, 2, 1, num_computations=1)
     >>> moments = Moments({name: np.ones((1, 1)) for name in experiment.array_names}, experiment)
     >>> save_experiment(moments, "demo", overwrite=True)
@@ -41,29 +39,10 @@ def prune_experiment(type_plot: str, name: str) -> int:
     ['log_chi_loc1', 'log_chi_loc3', 'reff_signal_loc3', 'depth']
     """
     one_of((*FIGURES, OF_ARCHITECTURE))("type_plot", type_plot)
-    _existing(name)
-    with writing(name) as folder:
-        moments = load_experiment(name)
-        kept = list(dict.fromkeys(stored_name(array) for array in _needs(type_plot, moments.experiment)))
-        missing = [array for array in kept if array not in moments]
-        if missing:
-            raise ValueError(
-                refusal(f"{type_plot} draws arrays that the experiment lacks: {', '.join(missing)}.", name=name)
-            )
-        if set(kept) == set(moments):
-            return 0
-        before = num_bytes(folder)
-        pruned = Moments(
-            {array: moments[array] for array in kept},
-            moments.experiment,
-            moments.sources,
-            {**moments.provenance, "pruned_for": type_plot},
-        )
-        publish(folder, _record(pruned), pruned.arrays)
-        return before - num_bytes(folder)
+    return keep_arrays(name, _needs(type_plot, load_experiment(name).experiment), pruned_for=type_plot)
 
 
-def _needs(type_plot: str, experiment: Experiment) -> tuple[str, ...]:
+def _needs(type_plot: str, experiment: Description) -> tuple[str, ...]:
     if type_plot in FIGURES:
         return FIGURES[type_plot].needs
     if not isinstance(experiment, Experiment):

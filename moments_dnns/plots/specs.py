@@ -1,15 +1,20 @@
-"""What a figure shows, as data: curves, panels, drawings."""
+"""What a figure shows, as data: a `Drawing` has panels, a `Panel` has curves, a `Curve` is made of arrays by name.
+
+The figures themselves are in `figures` (those of the paper), `architectures` and `summary`. No Matplotlib here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+import attrs
 import numpy as np
 
+from moments_dnns.theory.finite import Density
 
-@dataclass(frozen=True)
+
+@attrs.frozen
 class Curve:
     r"""An array, or the ratio of two, over depth.
 
@@ -17,7 +22,8 @@ class Curve:
         label: Mathtext, without dollars.
         over: Name of the array.
         under: Name of the array by which it is divided, realization by realization.
-        relation: Name of the nu1 from which theory tells a growth in the activation, `(1 - nu1^2 / 2)^(-1/2)`.
+        relation: Name of the nu1 from which the growth in the activation follows, `(1 - nu1^2 / 2)^(-1/2)`, to be drawn
+            beside the curve where theory is asked for.
 
     Example:
 
@@ -33,26 +39,31 @@ class Curve:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the arrays it is made of."""
+        """Names of the arrays that it is made of."""
         return (self.over,) if self.under is None else (self.under, self.over)
 
     def logs(self, data: Mapping[str, Any]) -> np.ndarray:
-        """Return its natural logarithm from those of the arrays, as `read` gives them."""
+        """Return its natural logarithm from those of the arrays, as `arrays.read_logarithms` gives them."""
         return data[self.over] if self.under is None else data[self.over] - data[self.under]
 
 
-@dataclass(frozen=True)
+@attrs.frozen
 class Panel:
-    """What one pair of axes shows.
+    r"""What one pair of axes shows.
 
     Args:
-        label: What is drawn, with mathtext: label of the axis of values.
-        curves: What is drawn over depth; of a histogram, one.
+        label: Label of the axis of values, with mathtext.
+        curves: What is drawn over depth; one in a histogram.
         kind: Curves over depth, or densities of ln x over realizations at each depth.
         log: Whether the axis of values is logarithmic.
         reference: Whether a thin line marks the value 1.
         power_law: Names of chi before and after a layer of the residual branch, which give the power law that is
             drawn beside the first curve.
+
+    Example:
+
+    >>> Panel(r"$\chi^l$", (Curve(r"\chi^l", "chi_loc5"),), power_law=("chi_loc1", "chi_loc4")).needs
+    ('chi_loc5', 'chi_loc1', 'chi_loc4', 'res_depth')
     """
 
     label: str
@@ -64,14 +75,14 @@ class Panel:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the arrays it is made of."""
+        """Names of the arrays that it is made of."""
         law = (*self.power_law, "res_depth") if self.power_law else ()
         return (*(name for curve in self.curves for name in curve.needs), *law)
 
 
-@dataclass(frozen=True)
+@attrs.frozen
 class Drawing:
-    """One figure: its panels, and what depth counts.
+    r"""One figure: its panels, and what depth counts.
 
     Args:
         panels: The panels (a), (b), ... in order.
@@ -79,8 +90,8 @@ class Drawing:
 
     Example:
 
-    >>> FIGURES["vanilla"].needs
-    ('chi_loc1', 'chi_loc3', 'reff_signal_loc3', 'depth')
+    >>> Drawing((Panel(r"$\chi^l$", (Curve(r"\chi^l", "chi_loc3"),)),)).needs
+    ('chi_loc3', 'depth')
     """
 
     panels: tuple[Panel, ...]
@@ -90,3 +101,32 @@ class Drawing:
     def needs(self) -> tuple[str, ...]:
         """Names of the arrays that are drawn, each once: what pruning keeps."""
         return tuple(dict.fromkeys((*(name for panel in self.panels for name in panel.needs), "depth")))
+
+
+@attrs.frozen(eq=False)
+class Overlay:
+    """Theory beside the measured curves of one experiment.
+
+    Args:
+        exact: Logarithms of arrays, as `arrays.read_logarithms` returns them, of infinitely wide networks: one
+            realization for each of some of the experiment's own batches. None where the theory does not reach.
+        densities: Exact densities of the logarithm of an array for one image, one at each depth, by the array's name.
+    """
+
+    exact: Mapping[str, Any] | None
+    densities: Mapping[str, list[Density]]
+
+
+@attrs.frozen(eq=False)
+class ShownExperiment:
+    """One of the experiments in a figure.
+
+    Args:
+        label: Its name in the legend; None where it is the only one.
+        data: Logarithms of arrays, `depth` and perhaps `res_depth`, as `arrays.read_logarithms` returns them.
+        overlay: The theory of it, where that is drawn too.
+    """
+
+    label: str | None
+    data: Mapping[str, Any]
+    overlay: Overlay | None = None

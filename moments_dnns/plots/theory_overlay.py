@@ -1,9 +1,9 @@
-"""What theory says beside the measured curves of a figure, for the experiment's own batches."""
+"""Theory of an experiment, for its own batches: what the figures draw of it beside the measured curves."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import attrs
 
@@ -14,12 +14,12 @@ from moments_dnns.results.moments import Moments
 from moments_dnns.results.record import indices
 from moments_dnns.theory.finite import Density, log_norm_density
 from moments_dnns.theory.gram import MOST_POINTS
-from moments_dnns.theory.predictions import KNOWN, predict_experiment
+from moments_dnns.theory.predictions import ASSUMPTIONS, predict_experiment
 
-from .arrays import read
-from .specs import Drawing
+from .arrays import read_logarithms
+from .specs import Drawing, Overlay
 
-# Batches of which the theory is averaged: each costs a pass over M x M matrices, seconds for a batch of 64.
+# Batches over which the theory is averaged: each costs a pass over M x M matrices, seconds for a batch of 64.
 MOST_BATCHES = 4
 
 
@@ -27,26 +27,16 @@ MOST_BATCHES = 4
 MOST_WORK = 4e7
 
 
-class Overlay(NamedTuple):
-    """Theory beside the measured curves of one experiment.
-
-    Args:
-        exact: Logarithms of arrays, as `read` returns them, of infinitely wide networks for some of its own
-            batches, one in a row; None where the theory does not reach.
-        densities: Of the logarithm of an array, by its name: the exact law for one image, at each depth.
-    """
-
-    exact: Mapping[str, Any] | None
-    densities: Mapping[str, list[Density]]
-
-
-def overlay(type_plot: str, drawing: Drawing, moments: Mapping[str, Any]) -> Overlay:
-    """Return what theory says of an experiment, and warn of what it does not reach.
+def overlay_of(type_plot: str, drawing: Drawing, moments: Mapping[str, Any]) -> Overlay:
+    """Return the theory that a figure of an experiment shows, and warn of what the theory does not reach.
 
     Args:
         type_plot: What the figure is called in messages.
         drawing: The figure.
         moments: `Moments` of an experiment whose images can be loaded.
+
+    Returns:
+        `Overlay`: for histograms, the exact law of the squared norm of one image; for curves, infinitely wide networks.
 
     Raises:
         ValueError: If the moments do not know their experiment.
@@ -57,7 +47,7 @@ def overlay(type_plot: str, drawing: Drawing, moments: Mapping[str, Any]) -> Ove
     >>> from moments_dnns.plots.figures import FIGURES
     >>> experiment = Experiment("vanilla", 2, 1, 8, 4, 3, dataset="photo", num_computations=2)
     >>> moments = Moments({"nu2_signal_loc3": np.ones((3, 2))}, experiment)
-    >>> overlay("vanilla", FIGURES["vanilla"], moments).exact["reff_signal_loc3"].shape
+    >>> overlay_of("vanilla", FIGURES["vanilla"], moments).exact["reff_signal_loc3"].shape
     (3, 2)
 
     Reference: docs/theory.md.
@@ -79,7 +69,7 @@ def overlay(type_plot: str, drawing: Drawing, moments: Mapping[str, Any]) -> Ove
         warn(f"{type_plot} is drawn without curves of infinite width: {error}")
         return Overlay(None, {})
     counts = {"depth": experiment.depth, "res_depth": experiment.res_depth}
-    return Overlay(read(f"theory of {type_plot}", {**prediction, **counts}, drawing), {})
+    return Overlay(read_logarithms(f"theory of {type_plot}", {**prediction, **counts}, drawing), {})
 
 
 def _affordable(experiment: Experiment, images: Images) -> int:
@@ -107,7 +97,7 @@ def _affordable(experiment: Experiment, images: Images) -> int:
 
 def _densities(drawing: Drawing, experiment: Experiment) -> dict[str, list[Density]]:
     """Return the law of one image's squared norm, which that of the noise does not follow before images collapse."""
-    plain = all(getattr(experiment, name) == value for name, value in KNOWN.items())
+    plain = all(getattr(experiment, name) == value for name, value in ASSUMPTIONS.items())
     if not (plain and experiment.fully_connected and experiment.architecture == "vanilla"):
         warn("the law of squared norms is known for fully connected vanilla networks only: it is not drawn.")
         return {}

@@ -1,19 +1,19 @@
-"""Saved experiments: load, save, merge, list, delete."""
+"""Saved experiments: list, load, save, merge, keep some arrays, delete."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 import attrs
 import numpy as np
 
 from moments_dnns._validation import boolean, refusal
+from moments_dnns.moments import stored_name
 
 from .folders import experiment_folder, folders_with, locked, npy_folder
 from .moments import Moments
 from .provenance import combine
-from .record import Record, Source, is_array_name, joined, num_rows, overlap, told
+from .record import Record, Source, in_words, is_array_name, joined, num_rows, overlap
 from .transactions import RECORD_FILE, is_own, num_bytes, publish, read_experiment, remove, writing
 
 
@@ -134,7 +134,7 @@ def merge_experiments(names: Sequence[str], name_merged: str) -> Moments:
             raise ValueError(
                 refusal(
                     f"experiments that are merged may differ in their seeds only, but {names[0]} and "
-                    f"{name} differ in {told(differences)}.",
+                    f"{name} differ in {in_words(differences)}.",
                     names=names,
                 )
             )
@@ -157,6 +157,56 @@ def merge_experiments(names: Sequence[str], name_merged: str) -> Moments:
     )
     save_experiment(merged, name_merged)
     return merged
+
+
+def keep_arrays(name: str, arrays: Iterable[str], pruned_for: str | None = None) -> int:
+    """Keep some arrays of a saved experiment and remove the others, at once or not at all.
+
+    An experiment that lacks arrays can be drawn and merged, but not be continued.
+
+    Args:
+        name: The experiment.
+        arrays: Names of arrays that are stored or follow from those stored. What grows exponentially is kept as its
+            logarithm, `"chi_loc3"` as `"log_chi_loc3"`; `depth` is always kept.
+        pruned_for: What the arrays are for, which the provenance then says; their names by default.
+
+    Returns:
+        The number of bytes that were freed on the disk; 0 if there were no other arrays.
+
+    Raises:
+        TypeError, ValueError: If an argument is refused, or the experiment lacks one of the arrays.
+        FileNotFoundError, CorruptExperimentError: As for `load_experiment`.
+        BlockingIOError: If another process writes to it now.
+
+    Example:
+
+    >>> from moments_dnns import Experiment
+    >>> experiment = Experiment("vanilla", 2, 1, 4, 2, 1, num_computations=1)
+    >>> moments = Moments({name: np.ones((1, 1)) for name in experiment.array_names}, experiment)
+    >>> save_experiment(moments, "demo")
+    >>> keep_arrays("demo", ["chi_loc3"]) > 0, list(load_experiment("demo"))
+    (True, ['log_chi_loc3', 'depth'])
+    """
+    names = list(arrays)
+    if isinstance(arrays, str) or not all(isinstance(array, str) for array in names):
+        raise TypeError(refusal("arrays must be names of arrays.", arrays=arrays))
+    if not (experiment_folder(name) / RECORD_FILE).exists():
+        raise _unknown(name)
+    kept = list(dict.fromkeys([*map(stored_name, names), "depth"]))
+    with writing(name) as folder:
+        moments = load_experiment(name)
+        missing = [array for array in kept if array not in moments or not is_array_name(array)]
+        if missing:
+            raise ValueError(
+                refusal(f"expected arrays of the experiment, which lacks: {', '.join(missing)}.", name=name)
+            )
+        if set(kept) == set(moments):
+            return 0
+        before = num_bytes(folder)
+        provenance = {**moments.provenance, "pruned_for": pruned_for or ", ".join(kept)}
+        pruned = Moments({array: moments[array] for array in kept}, moments.experiment, moments.sources, provenance)
+        publish(folder, _record(pruned), pruned.arrays)
+        return before - num_bytes(folder)
 
 
 def delete_experiment(name: str) -> int:
@@ -189,7 +239,7 @@ def delete_experiment(name: str) -> int:
     with locked(name):
         if foreign := [path.name for path in folder.iterdir() if not is_own(path)]:
             raise FileExistsError(
-                refusal(f"expected only files of the experiment in {folder}, found {', '.join(foreign)}.", name=name)
+                refusal(f"expected only files of the experiment in {folder}, not {', '.join(foreign)}.", name=name)
             )
         freed = num_bytes(folder)
         remove(folder)
@@ -204,13 +254,6 @@ def _unknown(name: str) -> FileNotFoundError:
             name=name,
         )
     )
-
-
-def _existing(name: str) -> Path:
-    folder = experiment_folder(name)
-    if not (folder / RECORD_FILE).exists():
-        raise _unknown(name)
-    return folder
 
 
 def _record(moments: Moments) -> Record:

@@ -1,4 +1,7 @@
-"""Files that survive a crash: writing that is durable, and reading that trusts nothing."""
+"""Single files: writes that are on the disk when they return, and reads that trust nothing.
+
+They know bytes, names and shapes, and nothing of experiments: what files mean together is the matter of `transactions`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,24 @@ BLOCK = 1 << 20  # bytes written at a time, so that memory does not grow with th
 
 
 class CorruptExperimentError(ValueError):
-    """A file of an experiment is missing, damaged or foreign; the message names it."""
+    """A file of a saved experiment is missing, damaged, or not what this library writes; the message names it.
+
+    Everything that reads a saved experiment raises it (`load_experiment`, `prune_experiment`, `merge_experiments`, a
+    run that is continued), before anything is changed. Nothing of the file was executed. The experiment can still be
+    deleted, or overwritten by a new one of its name.
+
+    Example:
+
+    >>> from moments_dnns import Experiment, Moments, load_experiment, save_experiment
+    >>> from moments_dnns.results.folders import experiment_folder
+    >>> experiment = Experiment("vanilla", 2, 1, 4, 2, 1, num_computations=1)
+    >>> save_experiment(Moments({"nu2_signal_loc3": np.ones((1, 1))}, experiment), "demo")
+    >>> (experiment_folder("demo") / "nu2_signal_loc3.npy").unlink()
+    >>> load_experiment("demo")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    moments_dnns.results.files.CorruptExperimentError: .../demo/nu2_signal_loc3.npy is missing
+    """
 
 
 def sync(file: BinaryIO) -> None:
@@ -71,9 +91,9 @@ def write_rows(path: Path, rows: Iterable[int], values: np.ndarray) -> None:
     with open(path, "r+b") as file:
         num_columns = _read_header(file, "<f8", (None, values.shape[1]))[1]
         offset = file.tell()
-        for row, value in zip(rows, values, strict=True):
+        for row, numbers in zip(rows, values, strict=True):
             file.seek(offset + 8 * num_columns * row)
-            file.write(np.ascontiguousarray(value, "<f8").data)
+            file.write(np.ascontiguousarray(numbers, "<f8").data)
         sync(file)
 
 
@@ -96,16 +116,16 @@ def read_array(
     try:
         check_plain(path)
         with open(path, "rb") as file:
-            found = _read_header(file, dtype, shape)
+            actual = _read_header(file, dtype, shape)
             if spans is None:
-                return np.fromfile(file, dtype).reshape(found)
-            offset, row_bytes = file.tell(), np.dtype(dtype).itemsize * int(np.prod(found[1:], dtype=np.int64))
-            parts = [np.empty((0, *found[1:]), dtype)]
+                return np.fromfile(file, dtype).reshape(actual)
+            offset, row_bytes = file.tell(), np.dtype(dtype).itemsize * int(np.prod(actual[1:], dtype=np.int64))
+            parts = [np.empty((0, *actual[1:]), dtype)]
             for start, stop in spans:
-                if stop > found[0]:
-                    raise ValueError(f"expected at least {stop} rows, found {found[0]}")
+                if stop > actual[0]:
+                    raise ValueError(f"expected at least {stop} rows, not {actual[0]}")
                 file.seek(offset + row_bytes * start)
-                parts.append(np.fromfile(file, dtype, (stop - start) * found[1]).reshape(-1, *found[1:]))
+                parts.append(np.fromfile(file, dtype, (stop - start) * actual[1]).reshape(-1, *actual[1:]))
             return np.concatenate(parts)
     except (OSError, CorruptExperimentError):
         raise
@@ -129,16 +149,16 @@ def _write_header(file: BinaryIO, dtype: np.dtype, shape: tuple[int, ...]) -> No
 def _read_header(file: BinaryIO, dtype: str, shape: tuple[int | None, ...]) -> tuple[int, ...]:
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("expected version 1.0 of the format")
-    found, fortran_order, found_dtype = np.lib.format.read_array_header_1_0(file)
-    if found_dtype != np.dtype(dtype) or (fortran_order and len(found) > 1):
-        raise ValueError(f"expected numbers of type {dtype} in C order, found {found_dtype}")
-    if len(found) != len(shape) or any(want not in (None, have) for want, have in zip(shape, found, strict=True)):
-        raise ValueError(f"expected the shape {shape} (None: any length), found {found}")
+    actual, fortran_order, actual_dtype = np.lib.format.read_array_header_1_0(file)
+    if actual_dtype != np.dtype(dtype) or (fortran_order and len(actual) > 1):
+        raise ValueError(f"expected numbers of type {dtype} in C order, not {actual_dtype}")
+    if len(actual) != len(shape) or any(want not in (None, have) for want, have in zip(shape, actual, strict=True)):
+        raise ValueError(f"expected the shape {shape} (None: any length), not {actual}")
     size = os.fstat(file.fileno()).st_size - file.tell()
     # Python's integers: a hostile shape may be larger than any machine's.
-    expected = found_dtype.itemsize
-    for length in found:
+    expected = actual_dtype.itemsize
+    for length in actual:
         expected *= length
     if size != expected:
-        raise ValueError(f"expected {expected} bytes of numbers, found {size}")
-    return found
+        raise ValueError(f"expected {expected} bytes of numbers, not {size}")
+    return actual

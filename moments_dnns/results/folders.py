@@ -1,4 +1,8 @@
-"""Where experiments lie: the folder of a name, and the lock of whoever writes to it."""
+"""Where experiments lie: the folder of all of them, the folder of a name, and the lock of whoever writes to it.
+
+Every name that a user gives goes through here, so that none leads to another place; what is in a folder is the matter
+of `transactions`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,6 @@ from moments_dnns._validation import refusal
 
 # Windows takes these for devices, in any folder.
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}
-
 
 LONGEST_NAME = 100
 
@@ -60,8 +63,8 @@ def npy_folder() -> Path:
     It is what the environment variable `MOMENTS_DNNS_NPY` says, else the nearest `npy/` upward from the working
     directory, else `npy/` in the working directory, made when the first experiment is written.
     """
-    if told := os.environ.get("MOMENTS_DNNS_NPY"):
-        return Path(told).absolute()
+    if chosen := os.environ.get("MOMENTS_DNNS_NPY"):
+        return Path(chosen).absolute()
     here = Path.cwd()
     return next((parent / "npy" for parent in (here, *here.parents) if (parent / "npy").is_dir()), here / "npy")
 
@@ -81,8 +84,8 @@ def experiment_folder(name: Any) -> Path:
 
 def folders_with(file: str) -> list[str]:
     """Return the names of the folders of experiments that hold a file, in alphabetical order."""
-    found = (path.parent for path in npy_folder().glob(f"*/{file}"))
-    return sorted(folder.name for folder in found if _is_name(folder.name) and not folder.is_symlink())
+    folders = (path.parent for path in npy_folder().glob(f"*/{file}"))
+    return sorted(folder.name for folder in folders if _is_name(folder.name) and not folder.is_symlink())
 
 
 @contextmanager

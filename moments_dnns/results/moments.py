@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 import numpy as np
 
 from moments_dnns._validation import refusal
-from moments_dnns.descriptions.base import Description
+from moments_dnns.descriptions.base import AnyDescription
 from moments_dnns.moments import array_name, split_name
 
 from .record import Source, num_rows, overlap
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-class Moments(Mapping[str, np.ndarray]):
+class Moments(Mapping[str, np.ndarray], Generic[AnyDescription]):
     """The moments of an experiment: a read-only mapping from names to read-only arrays.
 
     Iterating lists what is stored: the raw names `<moment>_<loc>`, `depth` and `res_depth`. Indexing, and `in`, know
@@ -29,7 +29,8 @@ class Moments(Mapping[str, np.ndarray]):
     Args:
         arrays: Raw arrays of shape (realizations, num_computations). `depth` and `res_depth` follow from the
             description, and are added where `depth` is not among them.
-        experiment: The description; there may be fewer realizations than its `num_realizations`.
+        experiment: The description, of an experiment or of a model; there may be fewer realizations than its
+            `num_realizations`.
         sources: Which realizations the rows are, in order; by default the first ones of `experiment.seed`.
         provenance: How the numbers came about: versions, device, times.
 
@@ -50,7 +51,7 @@ class Moments(Mapping[str, np.ndarray]):
     def __init__(
         self,
         arrays: Mapping[str, Any],
-        experiment: Description,
+        experiment: AnyDescription,
         sources: Sequence[Source] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
@@ -60,7 +61,7 @@ class Moments(Mapping[str, np.ndarray]):
             name: _read_only(described[name] if name in described else np.asarray(arrays[name], np.float64))
             for name in names
         }
-        self.experiment: Any = experiment
+        self.experiment = experiment
         lengths = (len(array) for name, array in self.arrays.items() if name not in described and array.ndim)
         self.sources = (
             (Source(experiment.seed, 0, next(lengths, 0)),)
@@ -212,7 +213,7 @@ class Moments(Mapping[str, np.ndarray]):
         return {name: array for name, array in self.arrays.items() if name not in self.experiment.described}
 
     def _indices(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the seed and the index of every row."""
+        """Return the seed and the index of every realization."""
         seeds = [np.full(source.stop - source.start, source.seed) for source in self.sources]
         return np.concatenate(seeds), np.concatenate([np.arange(source.start, source.stop) for source in self.sources])
 

@@ -1,4 +1,8 @@
-"""How numbers came about: versions and times, run after run of one experiment."""
+"""Provenance: how numbers came about, a JSON object in the record of an experiment.
+
+It holds what the last run was: its device, data and options, as the run gives them, versions and times, which are added
+here, and `pruned_for` where arrays were removed. The runs before it are a list under the key `earlier`.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +29,17 @@ def versions() -> dict[str, str]:
     >>> "numpy" in versions()
     True
     """
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def begin(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is known of a run when it begins: what it tells of itself, the versions, the time."""
+    """Return what is known of a run when it begins: what it gives itself, the versions, the time."""
     return {"versions": versions(), **provenance, "started": now()}
 
 

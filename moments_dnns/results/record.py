@@ -1,4 +1,8 @@
-"""Record: the content of `experiment.json`, which decides what counts in an experiment's folder."""
+"""The record of an experiment, the content of `experiment.json`: which arrays and realizations count, and of what.
+
+A folder is what its record says; whatever else lies there does not count. The record has a schema, and those of
+earlier schemas are brought to the present one when they are read. Nothing here touches a disk but `Record.path`.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +16,15 @@ from typing import Any, NamedTuple
 
 import attrs
 
+from moments_dnns._validation import one_of
+from moments_dnns.descriptions.base import Description
 from moments_dnns.descriptions.characterization import Characterization
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.moments import MOMENTS, STORED_AS, place_number, split_name
 
-SCHEMA = 4  # of experiment.json
+SCHEMA = 5  # of experiment.json
 
-
-# What an experiment had, before there was a parameter for it, by the schema that lacks it.
+# What an experiment had, before there was a parameter for it, by the last schema that lacks it. Schema 4 lacks `kind`.
 EARLIER: dict[int, dict[str, Any]] = {
     1: {"weights": "explicit"},
     2: {"precision": "float32"},
@@ -30,11 +35,13 @@ EARLIER: dict[int, dict[str, Any]] = {
         "bias_variance": 0.0,
         "statistics": "constant",
     },
+    4: {},
 }
 
+# What can be described, by the `kind` of the record.
+DESCRIPTIONS: dict[str, type[Description]] = {each.kind: each for each in (Experiment, Characterization)}
 
 DESCRIBED = ("depth", "res_depth", "layer")  # arrays that follow from descriptions
-
 
 LONGEST_DEPTH = 2**31  # more than any network has; a larger one in a file would exhaust the memory
 
@@ -71,12 +78,12 @@ def joined(sources: Iterable[Source]) -> tuple[Source, ...]:
     >>> joined([Source(0, 0, 10), Source(0, 10, 15), Source(1, 0, 5)])
     (Source(seed=0, start=0, stop=15), Source(seed=1, start=0, stop=5))
     """
-    result: list[Source] = []
+    longest: list[Source] = []
     for source in sources:
-        if result and (source.seed, source.start) == (result[-1].seed, result[-1].stop):
-            source = Source(source.seed, result.pop().start, source.stop)
-        result.append(source)
-    return tuple(result)
+        if longest and (source.seed, source.start) == (longest[-1].seed, longest[-1].stop):
+            source = Source(source.seed, longest.pop().start, source.stop)
+        longest.append(source)
+    return tuple(longest)
 
 
 def overlap(sources: Iterable[Source]) -> Source | None:
@@ -91,12 +98,12 @@ def overlap(sources: Iterable[Source]) -> Source | None:
     )
 
 
-def told(differences: Mapping[str, tuple[Any, Any]]) -> str:
-    """Return differences in words.
+def in_words(differences: Mapping[str, tuple[Any, Any]]) -> str:
+    """Return differences in words, for a message.
 
     Example:
 
-    >>> told({"seed": (0, 1), "kernel_size": (1, 3)})
+    >>> in_words({"seed": (0, 1), "kernel_size": (1, 3)})
     'seed (0 and 1), kernel_size (1 and 3)'
     """
     return ", ".join(f"{name} ({one!r} and {other!r})" for name, (one, other) in differences.items())
@@ -119,15 +126,15 @@ class Record:
     """The content of `experiment.json`.
 
     Args:
-        experiment: The description.
+        experiment: The description, of an experiment or of a model.
         arrays: Names of the arrays that count; other files do not.
         sources: Which realizations are committed.
         in_place: Whether realization k lies in row k of the files; otherwise the rows follow the sources.
         provenance: How the numbers came about.
-        token: Differs between any two generations of arrays under one name.
+        token: 16 hexadecimal digits, drawn anew whenever arrays are replaced; they wait under it for the commit.
     """
 
-    experiment: Any  # Experiment or Characterization
+    experiment: Description
     arrays: tuple[str, ...]
     sources: tuple[Source, ...]
     in_place: bool
@@ -135,21 +142,21 @@ class Record:
     token: str = attrs.field(factory=lambda: secrets.token_hex(8))
 
     @property
-    def rows(self) -> list[tuple[int, int]]:
-        """The range (start, stop) of rows of every source."""
+    def row_ranges(self) -> list[tuple[int, int]]:
+        """Where the realizations of every source lie in the files: rows start, ..., stop - 1."""
         if self.in_place:
             return [(source.start, source.stop) for source in self.sources]
         return list(pairwise(accumulate((source.stop - source.start for source in self.sources), initial=0)))
 
     def differences(self, other: Record) -> dict[str, tuple[Any, Any]]:
         """Return in what two records differ apart from their realizations: parameters, images, arrays."""
-        found = self.experiment.differences(other.experiment)
+        differences = self.experiment.differences(other.experiment)
         images = self.provenance.get("dataset_sha256"), other.provenance.get("dataset_sha256")
         if None not in images and images[0] != images[1]:
-            found["dataset_sha256"] = images
+            differences["dataset_sha256"] = images
         if lacking := set(self.arrays) ^ set(other.arrays):
-            found["arrays"] = (sorted(lacking & set(self.arrays)), sorted(lacking & set(other.arrays)))
-        return found
+            differences["arrays"] = (sorted(lacking & set(self.arrays)), sorted(lacking & set(other.arrays)))
+        return differences
 
     def path(self, folder: Path, array: str) -> Path:
         """Return the file that holds an array now."""
@@ -162,12 +169,14 @@ class Record:
 
     def to_json(self) -> str:
         """Return the record as a JSON object; `from_json` is the way back."""
-        fields = {field.name: getattr(self, field.name) for field in attrs.fields(type(self))}
-        fields |= {
+        content = {
+            "schema": SCHEMA,
+            "kind": self.experiment.kind,
+            **attrs.asdict(self, recurse=False),
             "experiment": attrs.asdict(self.experiment),
             "sources": [source._asdict() for source in self.sources],
         }
-        return json.dumps({"schema": SCHEMA, **fields}, indent=2)
+        return json.dumps(content, indent=2)
 
     @classmethod
     def from_json(cls, content: str | bytes) -> Record:
@@ -176,18 +185,9 @@ class Record:
         Raises:
             KeyError, TypeError, ValueError, RecursionError: If it is anything else.
         """
-        fields = json.loads(content)
-        if not isinstance(fields, dict):
-            raise TypeError("expected a JSON object")
-        if (schema := fields.pop("schema")) not in (*EARLIER, SCHEMA):
-            raise ValueError(f"expected schema {SCHEMA}, found {schema!r}: a later version may have written it")
-        implied = {
-            name: value for known, lacking in EARLIER.items() if known >= schema for name, value in lacking.items()
-        }
-        if "model" in fields["experiment"]:
-            fields["experiment"] = Characterization.from_json(json.dumps(fields["experiment"]))
-        else:
-            fields["experiment"] = Experiment.from_json(json.dumps({**implied, **fields["experiment"]}))
+        fields = _upgraded(json.loads(content))
+        kind = one_of(DESCRIPTIONS)("kind", fields.pop("kind"))
+        fields["experiment"] = DESCRIPTIONS[kind].from_fields(fields["experiment"])
         fields["arrays"] = tuple(fields["arrays"])
         fields["sources"] = tuple(Source(**source) for source in fields["sources"])
         record = cls(**fields)
@@ -201,26 +201,50 @@ class Record:
             TypeError, ValueError: If the fields contradict each other or could lead out of the folder.
         """
         counts = [count for source in self.sources for count in source]
-        is_token = isinstance(self.token, str) and re.fullmatch("[0-9a-f]{16}", self.token)
-        expectations = {
-            "known names of arrays, all different, 'depth' among them": all(
-                isinstance(name, str) and is_array_name(name) for name in self.arrays
-            )
-            and len(set(self.arrays)) == len(self.arrays)
-            and "depth" in self.arrays,
-            "sources with whole numbers and start < stop": all(type(count) is int and count >= 0 for count in counts)
-            and all(source.start < source.stop for source in self.sources),
-            "sources without overlap, at most num_realizations in all": overlap(self.sources) is None
-            and num_rows(self.sources) <= self.experiment.num_realizations,
-            "in_place true or false, and true with one seed only": isinstance(self.in_place, bool)
-            and not (self.in_place and any(source.seed != self.experiment.seed for source in self.sources)),
-            "a JSON object as provenance, of earlier ones too": isinstance(self.provenance, dict)
-            and isinstance(earlier := self.provenance.get("earlier", []), list)
-            and all(isinstance(run, dict) for run in earlier),
-            "a token of 16 hexadecimal digits": bool(is_token),
-            f"depths below {LONGEST_DEPTH}": isinstance(self.experiment, Characterization)
-            or max(self.experiment.total_depth, self.experiment.res_depth) < LONGEST_DEPTH,
-        }
-        for expected, met in expectations.items():
-            if not met:
+        conditions = (
+            (all(isinstance(name, str) and is_array_name(name) for name in self.arrays), "known names of arrays"),
+            (len(set(self.arrays)) == len(self.arrays), "different names of arrays"),
+            ("depth" in self.arrays, "'depth' among the arrays"),
+            (all(type(count) is int and count >= 0 for count in counts), "sources with whole numbers"),
+            (all(source.start < source.stop for source in self.sources), "sources with start < stop"),
+            (overlap(self.sources) is None, "sources without overlap"),
+            (num_rows(self.sources) <= self.experiment.num_realizations, "at most num_realizations realizations"),
+            (isinstance(self.in_place, bool), "in_place true or false"),
+            (
+                not self.in_place or all(source.seed == self.experiment.seed for source in self.sources),
+                "in_place true with one seed only",
+            ),
+            (
+                isinstance(self.provenance, dict)
+                and isinstance(earlier := self.provenance.get("earlier", []), list)
+                and all(isinstance(run, dict) for run in earlier),
+                "a JSON object as provenance, of earlier ones too",
+            ),
+            (
+                isinstance(self.token, str) and re.fullmatch("[0-9a-f]{16}", self.token),
+                "a token of 16 hexadecimal digits",
+            ),
+            (
+                not isinstance(self.experiment, Experiment)
+                or max(self.experiment.total_depth, self.experiment.res_depth) < LONGEST_DEPTH,
+                f"depths below {LONGEST_DEPTH}",
+            ),
+        )
+        for holds, expected in conditions:
+            if not holds:
                 raise ValueError(f"expected {expected}")
+
+
+def _upgraded(fields: Any) -> dict[str, Any]:
+    """Return the fields of a record of any schema as the present one has them, without their schema."""
+    if not isinstance(fields, dict):
+        raise TypeError("expected a JSON object")
+    if (schema := fields.pop("schema")) not in (*EARLIER, SCHEMA):
+        raise ValueError(f"expected schema 1 to {SCHEMA}, not {schema!r}: a later version may have written it")
+    if schema == SCHEMA:
+        return fields
+    # Models came with schema 4: no field was added to them.
+    if "model" in fields["experiment"]:
+        return {**fields, "kind": Characterization.kind}
+    implied = {name: value for last, lacking in EARLIER.items() if last >= schema for name, value in lacking.items()}
+    return {**fields, "kind": Experiment.kind, "experiment": {**implied, **fields["experiment"]}}

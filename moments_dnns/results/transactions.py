@@ -1,8 +1,29 @@
-"""The folder of an experiment through its changes: whole at any instant, whatever stops a writer.
+"""The commit protocol: whatever stops a writer, and whenever, the folder of an experiment holds one whole state.
 
-Every change has one commit point, the atomic replacement of `experiment.json`, which holds a token. New arrays are
-first written as `<array>.npy.<token>`; once the record with that token is in place they are the arrays of the
-experiment, and are then renamed to `<array>.npy`. So what a crash leaves is put in order from the record alone.
+The folder `npy/<name>/` of an experiment holds:
+
+    experiment.json         the record: description, names of arrays, realizations that count, and a token
+    <array>.npy             an array
+    <array>.npy.<token>     an array of the next state, while it is being made
+    experiment.json.tmp     the next record, while it is being written
+
+Arrays are replaced in three steps:
+
+1. Prepare: every new array is written to `<array>.npy.<token>`, with a token that was drawn for this change, and is on
+   the disk before the next step. What is there already is not touched.
+2. Commit: the new record, which has the same token, is renamed over `experiment.json`. The operating system does that
+   at once or not at all; from this instant on the new arrays are those of the experiment.
+3. Settle: `<array>.npy.<token>` is renamed to `<array>.npy`, and what the record does not name is removed.
+
+After a crash before the commit, the old record and its arrays are there, and the files with the new token are rubbish.
+After a crash behind it, the record tells by its token which files are the arrays, whether they were renamed or not.
+So every writer first settles the folder: it needs nothing but the record to finish or undo what another one began.
+
+A run commits realization after realization to the same arrays, which have a row for each from the beginning. It writes
+rows that no record counts yet, waits until they are on the disk, and then replaces the record by one that counts them.
+
+There is one writer to a folder at a time, by a lock of the operating system. Readers need no lock: they read the record
+before and after the arrays, and again if it was replaced in between.
 """
 
 from __future__ import annotations
@@ -24,8 +45,6 @@ from .folders import experiment_folder, locked, npy_folder
 from .record import Record, is_array_name
 
 RECORD_FILE = "experiment.json"
-
-
 TEMPORARY_RECORD_FILE = "experiment.json.tmp"
 
 
@@ -50,7 +69,7 @@ def write_record(folder: Path, record: Record) -> None:
 
 
 def read_experiment(folder: Path) -> tuple[Record, dict[str, np.ndarray]]:
-    """Read the record and the committed rows of its arrays: a consistent state, even while somebody writes.
+    """Read the record and the committed rows of its arrays: one state, even while somebody writes.
 
     Raises:
         FileNotFoundError: If there is no record.
@@ -76,7 +95,7 @@ def _read(folder: Path, record: Record, name: str) -> np.ndarray:
     for path in (record.staged(folder, name), folder / f"{name}.npy"):
         try:
             if described is None:
-                return read_array(path, "<f8", (None, record.experiment.num_computations), record.rows)
+                return read_array(path, "<f8", (None, record.experiment.num_computations), record.row_ranges)
             array = read_array(path, described.dtype.str, described.shape)
         except FileNotFoundError:
             continue
@@ -108,7 +127,7 @@ def settle(folder: Path) -> None:
     except FileNotFoundError:
         pass
     except CorruptExperimentError:
-        return  # nothing can be said about the files
+        return  # nobody knows which files count
     for path in filter(is_own, sorted(folder.iterdir())):
         array, _, token = path.name.partition(".npy.")
         if record and token == record.token and array in record.arrays:

@@ -1,4 +1,4 @@
-"""Random networks: how one is built, and how many realizations of it are run."""
+"""The random networks of an experiment, and runs of many of them."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""From the steps of an architecture to Keras layers: one layer or residual unit, and what lies between stages."""
+"""From the steps of an architecture to Keras layers: one layer or residual unit, and the transition of two stages."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any
 import attrs
 import keras
 import numpy as np
+from jaxtyping import Float, Integer
 
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.descriptions.steps import Step, widths
 from moments_dnns.layers.activation import Activation
 from moments_dnns.layers.convolution import Convolution
 from moments_dnns.layers.core import Add, Rescaling
+from moments_dnns.layers.linear import OPTIONS, Linear, check_weights
 from moments_dnns.layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -27,8 +29,7 @@ from moments_dnns.layers.token_mixing import TokenMixing
 
 
 def _weights(experiment: Experiment) -> dict[str, Any]:
-    names = ("gain", "kernel_initializer", "bias_variance")
-    return {name: getattr(experiment, name) for name in names}
+    return {name: getattr(experiment, name) for name in OPTIONS}
 
 
 def _convolution(experiment: Experiment, step: Step, channels: int) -> Convolution:
@@ -42,7 +43,7 @@ def _convolution(experiment: Experiment, step: Step, channels: int) -> Convoluti
     )
 
 
-# One row per kind of step; each makes the layer of an experiment, a step, and its output channels.
+# For each kind of step: what makes its layer from the experiment, the step, and the output channels.
 STEPS: dict[str, Callable[[Experiment, Any, int], keras.layers.Layer]] = {
     "conv": _convolution,
     "dense": _convolution,
@@ -58,24 +59,30 @@ STEPS: dict[str, Callable[[Experiment, Any, int], keras.layers.Layer]] = {
 }
 
 
-DRAWN = (Convolution, TokenMixing)
-
-
 def make(experiment: Experiment, steps: Iterable[Step], base: int) -> list[keras.layers.Layer]:
-    """Return the layers of steps, in a layer of `base` channels."""
+    """Return a Keras layer for each step.
+
+    Args:
+        experiment: The description.
+        steps: The steps.
+        base: The channels that the signal comes with, of which the widths of steps are multiples.
+
+    Raises:
+        ValueError: If a kernel of these shapes cannot be drawn by the experiment's initializer.
+    """
     steps = tuple(steps)
     channels, layers = widths(steps, base), []
     for step, inputs, outputs in zip(steps, channels, channels[1:], strict=False):
         layer = STEPS[step.name](experiment, step, outputs)
         if isinstance(layer, Convolution) and not layer.gaussian:
-            # What an initializer refuses is refused here, not in the depth of a trace.
+            # A shape that an initializer refuses is refused here, where the message still reaches the user.
             layer.draw_kernel(np.zeros(2, "int32"), inputs)
         layers.append(layer)
     return layers
 
 
 class ExperimentLayer(keras.layers.Layer):
-    """A Keras layer that is made of an experiment alone.
+    """Base of the layers that are made from the description of an experiment.
 
     Args:
         experiment: The description, or its fields as a dictionary.
@@ -96,9 +103,9 @@ class ExperimentLayer(keras.layers.Layer):
 def states_after(
     state: State, layers: Iterable[keras.layers.Layer], weights: Iterator[dict[str, Tensor]]
 ) -> Iterator[State]:
-    """Yield the state after every layer, each of which takes the next weights where it draws some."""
+    """Yield the state after every layer; each layer with a kernel takes the next seed or kernel of `weights`."""
     for layer in layers:
-        state = layer(state, **next(weights)) if isinstance(layer, DRAWN) else layer(state)
+        state = layer(state, **next(weights)) if isinstance(layer, Linear) else layer(state)
         yield state
 
 
@@ -108,15 +115,15 @@ class Block(ExperimentLayer):
 
     Args:
         experiment: The description.
-        stage: The stage whose layers it is, from 0.
+        stage: The stage that the layer is in, counted from 0.
 
     Call arguments:
         state: The state before the layer.
         seeds: Integer tensor of shape (kernels_per_layer, 2): a seed for each kernel.
-        kernels: A list of kernels instead of seeds.
+        kernels: List of tensors of shape (height, width, inputs, outputs) instead of seeds: the kernels themselves.
 
     Returns:
-        List of states, in the order of the architecture's places; the last is rescaled.
+        List of states, in the order of the architecture's places; the last one is rescaled.
 
     Reference: equations 1 to 7 of arXiv 1811.03087.
     """
@@ -126,17 +133,23 @@ class Block(ExperimentLayer):
         row, self.stage = self.experiment.structure, stage
         base = row.channels(self.experiment.num_channels)[stage]
         self.steps = [make(self.experiment, row.steps, base) for _ in range(row.num_repeats(self.experiment.res_depth))]
-        # Only where it is called: Keras on JAX runs a model twice as long as one of its layers is not built.
+        # Made only where it is called: with a layer that is never built, Keras on JAX runs every model twice.
         self.add = Add() if row.residual else None
         self.after = make(self.experiment, row.after, base)
         # A normalized signal grows with depth no faster than a power.
         self.rescaling = Rescaling(rescale_signal=not row.normalized)
 
-    def call(self, state: State, seeds: Tensor = None, kernels: Sequence[Tensor] | None = None) -> list[State]:
+    def call(
+        self,
+        state: State,
+        seeds: Integer[Tensor, "kernels 2"] | None = None,
+        kernels: Sequence[Float[Tensor, "_ _ _ _"]] = (),
+    ) -> list[State]:
         """Return the states at all places."""
-        weights = iter(
+        check_weights(seeds, kernels or None)
+        weights: Iterator[dict[str, Tensor]] = iter(
             [{"kernel": kernel} for kernel in kernels]
-            if kernels is not None
+            if seeds is None
             else [{"seed": seeds[i]} for i in range(self.experiment.kernels_per_layer)]
         )
         start = State(*state)
@@ -162,11 +175,11 @@ class Block(ExperimentLayer):
 
 @register
 class Transition(ExperimentLayer):
-    """What lies between two stages, where the shape of the signal may change.
+    """The transition from one stage to the next, where the shape of the signal may change.
 
     Args:
         experiment: The description.
-        stage: The stage before it, from 0.
+        stage: The stage before it, counted from 0.
 
     Call arguments:
         state: The state after the last layer of that stage.
@@ -182,7 +195,7 @@ class Transition(ExperimentLayer):
         self.steps = make(self.experiment, row.transition, row.channels(self.experiment.num_channels)[stage])
         self.rescaling = Rescaling(rescale_signal=not row.normalized)
 
-    def call(self, state: State, seeds: Tensor = None) -> State:
+    def call(self, state: State, seeds: Integer[Tensor, "kernels 2"]) -> State:
         """Return the state before the next stage."""
         weights = ({"seed": seeds[i]} for i in range(self.experiment.structure.kernels_per_transition))
         *_, state = states_after(State(*state), self.steps, weights)

@@ -1,4 +1,4 @@
-"""When a run is good enough: standard errors of means, of realizations in the order of their indices."""
+"""When a run may end: once the standard errors of all means over realizations are below a tolerance."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ from moments_dnns.moments import MOMENTS, derive, split_name
 Row = Mapping[str, np.ndarray]
 
 
-class Statistics(NamedTuple):
-    """How many samples there were, their mean, and the sum of their squared deviations from it.
+class RunningMean(NamedTuple):
+    """The mean of samples, which takes more of them, and its standard error.
+
+    Args:
+        num_samples: How many samples there were.
+        mean: Their mean.
+        deviation: The sum of their squared deviations from the mean.
 
     Example:
 
-    >>> few = Statistics.of(np.array([[1.0], [3.0]]))
+    >>> few = RunningMean.of(np.array([[1.0], [3.0]]))
     >>> few.updated(np.array([[5.0]])).standard_error.round(4)
     array([1.1547])
+
+    Reference: equation 1.5 of Chan, Golub and LeVeque, The American Statistician 37 (1983).
     """
 
     num_samples: int
@@ -27,17 +34,17 @@ class Statistics(NamedTuple):
     deviation: np.ndarray
 
     @classmethod
-    def of(cls, samples: np.ndarray) -> Statistics:
-        """Return the statistics of samples of shape (count, ...)."""
+    def of(cls, samples: np.ndarray) -> RunningMean:
+        """Return the mean of samples of shape (count, ...)."""
         mean = samples.mean(axis=0)
         return cls(len(samples), mean, np.square(samples - mean).sum(axis=0))
 
-    def updated(self, samples: np.ndarray) -> Statistics:
-        """Return the statistics with more samples: Chan's pairwise update, which keeps its digits."""
-        more = Statistics.of(samples)
+    def updated(self, samples: np.ndarray) -> RunningMean:
+        """Return the mean with more samples, by Chan's pairwise update: unlike sums of squares, it loses no digits."""
+        more = RunningMean.of(samples)
         count = self.num_samples + more.num_samples
         shift, share = more.mean - self.mean, more.num_samples / count
-        return Statistics(
+        return RunningMean(
             count,
             self.mean + shift * share,
             self.deviation + more.deviation + np.square(shift) * (self.num_samples * share),
@@ -52,15 +59,15 @@ class Statistics(NamedTuple):
 
 
 class Convergence:
-    """Takes realizations as they come and tells when every mean is known to a tolerance.
+    """Collect realizations as they come, until every mean is known to a tolerance.
 
     Means are those of ln chi and of every moment at every place and measured depth. Their standard errors count
     absolutely for logarithms and relative to the mean for the other moments. Realizations count in the order of their
     indices, whatever the order in which workers deliver them, so that the end of a run is reproducible.
 
     Args:
-        tolerance: What all standard errors must be below; 0 is never reached, and then order does not matter.
-        chunk_size: The errors are looked at after every so many realizations.
+        tolerance: What all standard errors must be below; 0 is never reached, and then realizations count as they come.
+        chunk_size: After how many realizations the errors are computed anew.
 
     Example:
 
@@ -73,7 +80,7 @@ class Convergence:
     def __init__(self, tolerance: float, chunk_size: int):
         self.tolerance, self.chunk_size = tolerance, chunk_size
         self.reached = False
-        self._statistics: dict[str, Statistics] = {}
+        self._means: dict[str, RunningMean] = {}
         self._units: dict[str, np.ndarray] = {}
         self._waiting: dict[int, Row] = {}
         self._latest: list[Row] = []
@@ -82,8 +89,10 @@ class Convergence:
     def take(self, rows: Mapping[int, Row]) -> dict[int, Row]:
         """Take realizations, and return those that count from now on.
 
+        With a tolerance, these are all up to the first index that is missing.
+
         Args:
-            rows: Arrays of shape (num_computations,) by name, by index of realization.
+            rows: For each index of a realization its arrays of shape (num_computations,), by name.
         """
         if not self.tolerance:
             return dict(rows)
@@ -94,10 +103,10 @@ class Convergence:
             self._latest.append(row)
             self._next += 1
             if len(self._latest) == self.chunk_size:
-                self._look()
+                self._update()
         return counted
 
-    def _look(self) -> None:
+    def _update(self) -> None:
         samples = {name: np.stack([row[name] for row in self._latest]) for name in self._latest[0]}
         self._latest = []
         # A dead network has infinite logarithms: such means never converge, which is no error here.
@@ -109,11 +118,11 @@ class Convergence:
             for name, sample in samples.items():
                 # In units of the first means: squares of the moments of a narrow, deep network leave float64's range.
                 unit = self._units.setdefault(name, _unit(name, sample.mean(axis=0)))
-                known = self._statistics.get(name)
-                self._statistics[name] = known.updated(sample / unit) if known else Statistics.of(sample / unit)
+                known = self._means.get(name)
+                self._means[name] = known.updated(sample / unit) if known else RunningMean.of(sample / unit)
             self.reached = all(
-                bool((statistics.standard_error < self.tolerance * _unit(name, statistics.mean)).all())
-                for name, statistics in self._statistics.items()
+                bool((running.standard_error < self.tolerance * _unit(name, running.mean)).all())
+                for name, running in self._means.items()
             )
 
 

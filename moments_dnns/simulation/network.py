@@ -1,4 +1,4 @@
-"""From an experiment to a Keras model: (images, noise, seeds) -> logarithms of moments."""
+"""The network of an experiment as one Keras model: images, noise and seeds in, logarithms of moments out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import keras
+from jaxtyping import Float, Integer
 from keras import ops
 
 from moments_dnns._backend import accelerators, uses_xla
@@ -27,8 +28,8 @@ class Propagation(ExperimentLayer):
 
     Call arguments:
         state: The state after the first convolution.
-        seeds: Integer tensor of shape (num_seeds(experiment), 2); the first belongs to the first convolution, then
-            come those of the layers, and those of the transitions.
+        seeds: Integer tensor of shape (num_seeds(experiment), 2): one for the first convolution, then those of all
+            layers, then those of the transitions.
 
     Returns:
         Tensor of shape (num_computations, number of arrays): natural logarithms of the moments of
@@ -44,7 +45,7 @@ class Propagation(ExperimentLayer):
         self.transitions = [Transition(self.experiment, stage) for stage in range(stages - 1)]
         self.measures = [LogMoments(self.experiment.moments_at(place)) for place in self.experiment.structure.places]
 
-    def call(self, state: State, seeds: Tensor) -> Tensor:
+    def call(self, state: State, seeds: Integer[Tensor, "seeds 2"]) -> Float[Tensor, "computations arrays"]:
         """Return the table of logarithms."""
         rows = self.experiment.num_computations // len(self.blocks)
         table = ops.zeros((self.experiment.num_computations, len(self.experiment.array_names)))
@@ -57,7 +58,7 @@ class Propagation(ExperimentLayer):
         return carry[-1]
 
     def measured_layer(self, block: Block, seeds: Tensor, row: Tensor, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Return the state and the table after the next layer that is measured, counted from 0."""
+        """Return the state after the measured layer of a row, counted from 0, and the table with that row filled in."""
         *state, table = carry
         spacing = self.experiment.spacing
 
@@ -69,12 +70,12 @@ class Propagation(ExperimentLayer):
         moments = ops.concatenate([measure(at) for measure, at in zip(self.measures, states, strict=True)])
         return *states[-1], ops.slice_update(table, (row, 0), moments[None])
 
-    def seeds_of(self, seeds: Tensor, index: Tensor) -> Tensor:
+    def seeds_of(self, seeds: Integer[Tensor, "seeds 2"], index: Tensor) -> Integer[Tensor, "kernels 2"]:
         """Return the seeds of the kernels of a layer, counted from 0."""
         per_layer = self.experiment.kernels_per_layer
         return ops.slice(seeds, (1 + index * per_layer, 0), (per_layer, 2))
 
-    def seeds_of_transition(self, seeds: Tensor, stage: int) -> Tensor:
+    def seeds_of_transition(self, seeds: Integer[Tensor, "seeds 2"], stage: int) -> Integer[Tensor, "kernels 2"]:
         """Return the seeds of the kernels after a stage, which come after those of all layers."""
         count = self.experiment.structure.kernels_per_transition
         first = 1 + self.experiment.total_depth * self.experiment.kernels_per_layer + stage * count
@@ -82,7 +83,19 @@ class Propagation(ExperimentLayer):
 
 
 def num_seeds(experiment: Experiment) -> int:
-    """Return how many kernels, and thus seeds, a realization needs."""
+    """Return how many kernels, and thus seeds, a realization needs.
+
+    Args:
+        experiment: The description.
+
+    Returns:
+        1 for the first convolution, and the kernels of all layers and of the transitions between stages.
+
+    Example:
+
+    >>> num_seeds(Experiment("bn_res", 10, 3, 8, 2, 1, res_depth=2, num_computations=10))
+    21
+    """
     of_transitions = (experiment.structure.stages - 1) * experiment.structure.kernels_per_transition
     return 1 + experiment.total_depth * experiment.kernels_per_layer + of_transitions
 
@@ -98,8 +111,8 @@ def build_network(experiment: Experiment, image_shape: tuple[int, ...]) -> keras
 
     Returns:
         Model that maps images and noise, both of shape (batch_size, *image_shape), and seeds, integers from 0 to
-        2**31 - 1 of shape (num_seeds(experiment), 2), to logarithms of moments of shape (num_computations,
-        number of arrays).
+        2**31 - 1 of shape (num_seeds(experiment), 2), to natural logarithms of moments, of shape (num_computations,
+        number of arrays): a column for each name of `experiment.array_names`.
 
     Example:
 
@@ -132,6 +145,7 @@ def build_network(experiment: Experiment, image_shape: tuple[int, ...]) -> keras
 NUMBERS_PER_CALL = 2**21
 
 
+# Realizations in one call, at most.
 MOST_PER_CALL = 64
 
 
@@ -155,16 +169,23 @@ class Grouped(keras.layers.Wrapper):
         layer: The network.
 
     Call arguments:
-        images, noise, seeds: What the network takes, with one more axis in front, for the realizations.
+        images: Tensor of shape (realizations, batch, height, width, channels).
+        noise: Tensor of the same shape.
+        seeds: Integer tensor of shape (realizations, num_seeds, 2).
 
     Returns:
-        What the network returns, likewise.
+        Tensor of shape (realizations, num_computations, number of arrays): the logarithms of moments.
     """
 
     def build(self, *shapes: Any, **named_shapes: Any) -> None:
         """Mark the layer as built: there are no weights."""
 
-    def call(self, images: Tensor, noise: Tensor, seeds: Tensor) -> Tensor:
+    def call(
+        self,
+        images: Float[Tensor, "realizations batch height width channels"],
+        noise: Float[Tensor, "realizations batch height width channels"],
+        seeds: Integer[Tensor, "realizations seeds 2"],
+    ) -> Float[Tensor, "realizations computations arrays"]:
         """Return the logarithms of the moments of all realizations."""
         if images.shape[0] == 1:
             return self.layer([images[0], noise[0], seeds[0]])[None]
@@ -172,7 +193,11 @@ class Grouped(keras.layers.Wrapper):
 
 
 def grouped(network: keras.Model, count: int) -> keras.Model:
-    """Return the model that computes so many realizations of a network in one call.
+    """Return the model that computes several realizations of a network in one call.
+
+    Args:
+        network: The network, as `build_network` returns it.
+        count: How many realizations.
 
     Example:
 

@@ -1,10 +1,11 @@
-"""Realizations of an experiment by their index, and chunks of them, wherever they are computed."""
+"""Realizations of an experiment by their index, and chunks of them, in whatever process they are computed."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from itertools import chain, zip_longest
 from typing import Any, NamedTuple
@@ -16,7 +17,6 @@ from moments_dnns import _seeds
 from moments_dnns._backend import use_backend
 from moments_dnns._validation import refusal
 from moments_dnns.data import Images, draw_batch, load_images
-from moments_dnns.descriptions.base import problems
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.moments import from_logarithms
 
@@ -27,14 +27,51 @@ class Chunk(NamedTuple):
     Args:
         realizations: Their indices.
         arrays: float64 arrays of shape (len(realizations), num_computations) by array name.
-        problems: What is worth a warning, in words.
-        num_constant_channels: The most channels of a batch that had no standard deviation.
+        problems: Messages of warnings, about moments that are not finite or leave the range of float64.
+        num_constant_channels: In a batch, how many channels have the same value at every pixel of every image, so that
+            they have no standard deviation and stay zero; the largest such number among the batches.
     """
 
     realizations: tuple[int, ...]
     arrays: dict[str, np.ndarray]
     problems: tuple[str, ...]
     num_constant_channels: int
+
+
+class Inputs(NamedTuple):
+    """What the network is called with, for one call.
+
+    Args:
+        arrays: Images, noise and seeds, as `Grouped` takes them.
+        num_constant_channels: As that of a `Chunk`.
+    """
+
+    arrays: list[np.ndarray]
+    num_constant_channels: int
+
+
+Group = tuple[int, ...]
+
+
+def drawn_ahead(draw: Callable[[Group], Inputs], groups: Sequence[Group]) -> Generator[tuple[Group, Inputs]]:
+    """Yield groups of realizations with their inputs, while a thread draws the inputs of the next group.
+
+    Args:
+        draw: Draws the inputs of a group.
+        groups: Groups of indices, in the order in which they are yielded.
+
+    Example:
+
+    >>> draw = lambda group: Inputs([np.array(group)], 0)
+    >>> [(group, inputs.arrays[0].tolist()) for group, inputs in drawn_ahead(draw, [(0, 1), (2,)])]
+    [((0, 1), [0, 1]), ((2,), [2])]
+    """
+    with ThreadPoolExecutor(1) as pool:
+        ahead: Future[Inputs] | None = None
+        for group, following in zip_longest(groups, groups[1:]):
+            inputs = ahead.result() if ahead else draw(group)
+            ahead = pool.submit(draw, following) if following else None
+            yield group, inputs
 
 
 class Simulator:
@@ -68,30 +105,23 @@ class Simulator:
         self.num_seeds, self.per_call = num_seeds(experiment), realizations_per_call(experiment)
         self.network = grouped(build_network(experiment, tuple(image_shape)), self.per_call)
         self.product_precision = partial(product_precision, experiment.precision)
-        self.ahead: dict[tuple[int, ...], Future[tuple[list[np.ndarray], int]]] = {}
 
     def run(self, realizations: Sequence[int]) -> Chunk:
         """Return some realizations, each of which depends on its index alone."""
         return joined(list(self.stream(realizations)))
 
-    def stream(self, realizations: Sequence[int]) -> Iterator[Chunk]:
-        """Yield some realizations, one call at a time, while the images and noise of the next call are drawn."""
+    def stream(self, realizations: Sequence[int]) -> Generator[Chunk]:
+        """Yield some realizations, one call of the network at a time."""
         groups = [tuple(realizations[i : i + self.per_call]) for i in range(0, len(realizations), self.per_call)]
-        with ThreadPoolExecutor(1) as pool:
-            try:
-                for group, following in zip_longest(groups, groups[1:]):
-                    if following:
-                        self.ahead[following] = pool.submit(self.draw, following)
-                    num_constant, logarithms = self.realize(*group)
-                    arrays = from_logarithms(self.experiment.array_names, logarithms)
-                    yield Chunk(
-                        group, arrays, tuple(problems(self.experiment, group, arrays, logarithms)), num_constant
-                    )
-            finally:
-                self.ahead.clear()
+        with closing(drawn_ahead(self.draw, groups)) as drawn:
+            for group, inputs in drawn:
+                logarithms = self.realize(group, inputs.arrays)
+                arrays = from_logarithms(self.experiment.array_names, logarithms)
+                messages = tuple(self.experiment.out_of_range(group, arrays, logarithms))
+                yield Chunk(group, arrays, messages, inputs.num_constant_channels)
 
-    def draw(self, realizations: tuple[int, ...]) -> tuple[list[np.ndarray], int]:
-        """Return what the network is called with for some realizations, and the most constant channels of a batch."""
+    def draw(self, realizations: Group) -> Inputs:
+        """Return what the network is called with for some realizations, at most `per_call`."""
         # One program serves every call: where realizations are few, the first of them fills the other places too.
         indices = realizations + realizations[:1] * (self.per_call - len(realizations))
         seeds = [_seeds.of_realization(self.experiment.seed, index) for index in indices]
@@ -100,20 +130,19 @@ class Simulator:
             for seed in seeds
         ]
         of_weights = [_seeds.integers(_seeds.child(seed, _seeds.WEIGHTS), 2 * self.num_seeds) for seed in seeds]
-        inputs = [
+        arrays = [
             _stacked([batch.signal for batch in batches]),
             _stacked([batch.noise for batch in batches]),
             _stacked([words.astype("int32").reshape(-1, 2) for words in of_weights]),
         ]
-        return inputs, max(batch.num_constant_channels for batch in batches)
+        return Inputs(arrays, max(batch.num_constant_channels for batch in batches))
 
-    def realize(self, *realizations: int) -> tuple[int, np.ndarray]:
-        """Return the most constant channels of a batch, and the logarithms, of at most `per_call` realizations."""
-        ahead = self.ahead.pop(realizations, None)
-        inputs, num_constant_channels = ahead.result() if ahead else self.draw(realizations)
+    def realize(self, realizations: Group, arrays: list[np.ndarray]) -> np.ndarray:
+        """Return the logarithms of the moments of some realizations, from the arrays that were drawn for them."""
         with self.product_precision():
-            logarithms = self.network.predict_on_batch(inputs)
-        return num_constant_channels, np.asarray(logarithms)[: len(realizations)]
+            logarithms = self.network.predict_on_batch(arrays)
+        # The network computes `per_call` realizations, the last of which may only fill it up.
+        return np.asarray(logarithms)[: len(realizations)]
 
 
 def _stacked(arrays: list[np.ndarray]) -> np.ndarray:
@@ -157,8 +186,8 @@ def simulator(experiment: Experiment, dataset: Any, sha256: str) -> Simulator:
             raise ValueError(refusal("expected the coordinator's images on every worker.", dataset=images.label))
         _local.key, _local.simulator = None, Simulator(experiment, images)
         _local.key = key
-    found: Simulator = _local.simulator
-    return found
+    current: Simulator = _local.simulator
+    return current
 
 
 def stream_chunks(
@@ -182,7 +211,7 @@ def stream_chunks(
 
 
 def run_chunk(experiment: Experiment, dataset: Any, sha256: str, backend: str, realizations: Sequence[int]) -> Chunk:
-    """Return some realizations: what an executor is handed, on whatever process or machine it runs.
+    """Return some realizations: the task that an executor is given, in whatever process or machine it runs.
 
     It takes the arguments of `stream_chunks`, and raises its errors.
     """

@@ -1,4 +1,20 @@
-"""What is known exactly: networks of infinite width, closed forms, and the law of narrow ones."""
+"""What is known exactly: infinite width, closed forms, the law of narrow networks.
+
+| function | gives | exact for |
+|---|---|---|
+| `infinite_width`, `predict`, `predict_experiment` | all moments, layer by layer | infinite width; any batch |
+| `first_grams` | Gram matrices (NNGP kernels) after the first convolution | any width, as means over the weights |
+| `batch_norm_growth`, `batch_norm_mu4`, `batch_norm_nu1` | batch normalization | infinite width, exchangeable batch |
+| `feedforward_growth` | growth of chi in a layer of bn_ff | infinite width, exchangeable batch: asymptotic in depth |
+| `vanilla_slope` | chi / l of vanilla | infinite width, equal norms: asymptotic in depth |
+| `activation_growth` | growth of chi in a ReLU, from nu1 | nu1 equal in all channels, else a lower bound |
+| `residual_sensitivity` | chi of bn_res | a model: branches of one power and one growth |
+| `log_norm_cumulants`, `log_norm_density`, `log_norm_cdf` | ln of squared norms | any width; fully connected vanilla |
+| `dead_probability` | how often no channel survives the ReLUs | any width; fully connected vanilla |
+
+A batch is exchangeable where all norms and all correlations of its images are equal, to which depth leads every batch
+of bn_ff. The derivations are in docs/theory.md.
+"""
 
 import lazy_loader
 

@@ -2,7 +2,10 @@
 
 With depth, batch normalization makes the images of a batch *exchangeable*: all norms and all correlations are equal.
 Then h is an isotropic Gaussian on the B - 1 centred directions, its direction is independent of its length, and every
-average below follows from the moments of a chi-squared variable with B - 1 degrees of freedom, at epsilon = 0.
+average over a batch normalization follows from the moments of a chi-squared variable with B - 1 degrees of freedom, at
+epsilon = 0. So the forms are exact for exchangeable batches, and asymptotic in depth for all others.
+
+Reference: theorems 2 to 4 and section 5 of arXiv 1811.03087; docs/theory.md.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import math
 import numpy as np
 from scipy.special import gammaln
 
-from moments_dnns._validation import non_negative, refusal, whole
+from moments_dnns._validation import positive, refusal, whole
 
 
 def batch_norm_growth(batch: int) -> float:
@@ -167,10 +170,8 @@ def vanilla_slope(norm: float = 1.0, batch: int | None = None) -> float:
 
     Reference: theorem 2 of arXiv 1811.03087; docs/theory.md.
     """
-    if not non_negative("norm", norm):
-        raise ValueError(refusal("norm must be positive.", norm=norm))
     share = 1.0 if batch is None else 1 - 1 / whole(2)("batch", batch)
-    return math.sqrt(2) / (3 * math.pi) / math.sqrt(norm * share)
+    return math.sqrt(2) / (3 * math.pi) / math.sqrt(positive("norm", norm) * share)
 
 
 def residual_sensitivity(depth: np.ndarray | int, delta: float, res_depth: int, input_power: float = 1.0) -> np.ndarray:
@@ -201,16 +202,14 @@ def residual_sensitivity(depth: np.ndarray | int, delta: float, res_depth: int, 
     """
     layers = whole(1)("res_depth", res_depth)
     with np.errstate(over="ignore"):
-        power = np.float64(non_negative("delta", delta)) ** (2 * layers)
-    units, start = np.asarray(depth, np.float64), non_negative("input_power", input_power)
-    if not (units >= 0).all() or start == 0 or not 0 < power < np.inf:
+        power = np.float64(positive("delta", delta)) ** (2 * layers)
+    units, start = np.asarray(depth, np.float64), positive("input_power", input_power)
+    if not (units >= 0).all() or not 0 < power < np.inf:
         raise ValueError(
             refusal(
-                "expected depths of at least 0, a positive input_power, and a delta whose powers are positive and "
-                "finite.",
+                "expected depths of at least 0, and a delta whose powers are positive and finite.",
                 depth=depth,
                 delta=delta,
-                input_power=input_power,
             )
         )
     logs = gammaln(units + start + power) - gammaln(start + power) - gammaln(units + start + 1) + gammaln(start + 1)

@@ -1,4 +1,4 @@
-"""The exact law of squared norms in fully connected vanilla networks of finite width. NumPy and SciPy only.
+"""Squared norms in fully connected vanilla networks of finite width: their exact law. NumPy and SciPy only.
 
 A channel of a layer is y ~ N(0, 2 |x|^2 / N), and the ReLU keeps it with probability 1/2, whatever |y| is. Hence, for
 one sample and independently from layer to layer,
@@ -9,6 +9,8 @@ with a chi-squared variable of K degrees of freedom. The first convolution has n
 an image u it makes |x_0|^2 = (|u|^2 / fan_in) chi^2_N. The same holds for the noise: signs of (y, dy) change together
 without a change in law, so that |dy| does not know whether y is positive. A sample of which no channel is left (K = 0,
 with probability 2^-N) is dead for good; the laws below are those of samples that live.
+
+Reference: section 4 of arXiv 1811.03087; docs/theory.md.
 """
 
 from __future__ import annotations
@@ -21,11 +23,19 @@ from scipy.special import gammaln, loggamma, polygamma, psi
 
 from moments_dnns._validation import boolean, whole
 
+# Numbers of living channels that are less probable than this, relative to the most probable one, are left out.
 NEGLIGIBLE = 1e-20
 
 
 class Cumulants(NamedTuple):
-    """The first four cumulants of a logarithm."""
+    """The first four cumulants of a logarithm.
+
+    Args:
+        mean: The first.
+        variance: The second.
+        third: The third, of which the skewness is a multiple.
+        fourth: The fourth, of which the excess kurtosis is a multiple.
+    """
 
     mean: float
     variance: float
@@ -34,7 +44,12 @@ class Cumulants(NamedTuple):
 
 
 class Density(NamedTuple):
-    """A density at equally spaced points: it integrates to 1."""
+    """A density at equally spaced points: it integrates to 1.
+
+    Args:
+        grid: The points, an increasing array.
+        density: The density at these points, of the same shape.
+    """
 
     grid: np.ndarray
     density: np.ndarray
@@ -172,8 +187,8 @@ def _living(channels: int) -> tuple[np.ndarray, np.ndarray]:
     kept = np.arange(1, channels + 1)
     logs = gammaln(channels + 1) - gammaln(kept + 1) - gammaln(channels - kept + 1)
     weights = np.exp(logs - logs.max())
-    found = weights > NEGLIGIBLE
-    return kept[found], weights[found] / weights[found].sum()
+    likely = weights > NEGLIGIBLE
+    return kept[likely], weights[likely] / weights[likely].sum()
 
 
 def _mixed_cumulants(freedom: np.ndarray, shares: np.ndarray, log_scale: float) -> Cumulants:

@@ -1,7 +1,12 @@
-"""Gram matrices of infinitely wide layers, step by step: convolution, ReLU, centring, effective rank. NumPy only.
+"""Gram matrices of infinitely wide layers, step by step: convolution, ReLU, effective rank. Exact. NumPy only.
 
 In a layer of infinite width the channels are independent draws of one random vector over the M points of a batch
-(images times pixels), and averages over channels are expectations. The linear steps need its second moments alone.
+(images times pixels), and averages over channels are expectations. The linear steps need its second moments alone:
+K = E x x', which is the kernel of the Gaussian process (NNGP), Kd = E dx dx' of the noise, and G = E x dx' of both. A
+convolution averages each of them over the entries of its kernel. A ReLU makes of K the arc-cosine kernel of degree 1;
+where G is 0, it multiplies Kd by the arc-cosine kernel of degree 0.
+
+Reference: equations 1 to 3 of arXiv 1811.03087; arXiv 0911.0418 for the kernels; docs/theory.md.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from moments_dnns.descriptions.boundaries import NOTHING
 # Gram matrices of more points take minutes and gigabytes for every layer.
 MOST_POINTS = 4096
 
-
+# What matrices may miss symmetry or positive eigenvalues by, relative to their largest entry or their trace.
 ROUND_OFF = 1e-8
 
 
@@ -27,6 +32,12 @@ class Grams(NamedTuple):
         signal: E x_a x_b, of shape (..., M, M).
         noise: E dx_a dx_b, of the same shape.
         cross: E x_a dx_b, of the same shape, not symmetric.
+
+    Example:
+
+    >>> signal, noise, cross = Grams(np.eye(2), np.eye(2), np.zeros((2, 2))).scaled(4, 1)
+    >>> signal.tolist()
+    [[4.0, 0.0], [0.0, 4.0]]
 
     Reference: section 3 of arXiv 1811.03087.
     """
@@ -168,7 +179,7 @@ def rectified(grams: Grams) -> Grams:
 
 
 def checked_grams(gram: Any, noise_gram: Any, cross_gram: Any, pixels: int) -> Grams:
-    """Return second moments that somebody gives, as float64.
+    """Return given second moments as float64, or refuse what is none.
 
     Args:
         gram: E x_a x_b, of shape (M, M).

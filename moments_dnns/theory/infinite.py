@@ -1,15 +1,18 @@
 """Moments of infinitely wide networks, exactly, layer by layer. NumPy and SciPy only.
 
-A place of a layer has one of three laws over the M points of the batch. Convolutions make every channel Gaussian; batch
-normalization divides a Gaussian by its own standard deviation; a ReLU cuts either of them. What a step makes of a law
-is a row of `TRANSITIONS`; architectures whose steps are all there need no code here.
+At infinite width the channels at a place are independent draws from one law over the M points of the batch. There are
+three laws: convolutions make every channel Gaussian; batch normalization divides a Gaussian by its own standard
+deviation; a ReLU cuts either of them. What a step makes of a law is an entry of `TRANSITIONS`: architectures whose
+steps are all there need no code here. `gram` and `batch_norm` have the formulas.
+
+Reference: equations 1 to 7 of arXiv 1811.03087; docs/theory.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
 
+import attrs
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -25,15 +28,32 @@ POINTS_FOR_THREADS = 512
 
 
 class Prediction(dict[str, np.ndarray]):
-    """Arrays by name, and what follows from them: `"chi_loc4"` is made when it is asked for, as `Moments` makes it."""
+    """Predicted arrays by name, and what follows from them: `"chi_loc4"` is derived when it is asked for.
+
+    Args:
+        arrays: Mapping from names `<moment>_<loc>` to arrays.
+
+    Raises:
+        KeyError: When an array is asked for that is not there and does not follow from those there.
+
+    Example:
+
+    >>> prediction = Prediction({"log_chi_loc4": np.array([0.0])})
+    >>> list(prediction), prediction["chi_loc4"].tolist()
+    (['log_chi_loc4'], [1.0])
+    """
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
+        super().__init__(arrays)
 
     def __missing__(self, name: str) -> np.ndarray:
         """Return an array that is derived from those there; raise KeyError if it cannot be."""
         return derive(self, name)
 
 
-class Place(NamedTuple):
-    """The law of a channel and its noise at a place.
+@attrs.frozen(eq=False)
+class Channels:
+    """The channels of signal and noise at a place, of which there are infinitely many.
 
     Args:
         law: `"gaussian"`, `"normalized"` or `"rectified"`.
@@ -46,8 +66,14 @@ class Place(NamedTuple):
     grams: Grams
 
 
-class Network(NamedTuple):
-    """What the steps of a network need to know."""
+@attrs.frozen(eq=False)
+class LayerSettings:
+    """What the steps of a layer need to know.
+
+    Args:
+        reads: The pixels that a convolution reads, from `descriptions.boundaries.read_pixels`.
+        epsilon: The constant added to the variances in batch normalization.
+    """
 
     reads: np.ndarray
     epsilon: float
@@ -98,8 +124,8 @@ def infinite_width(
 
     Reference: definitions 1 to 3 and equations 1 to 7 of arXiv 1811.03087; docs/theory.md.
     """
-    row = _row(architecture)
-    depth, repeats = whole(1)("total_depth", total_depth), row.num_repeats(whole(1)("res_depth", res_depth))
+    checked = _single_stage(architecture)
+    depth, repeats = whole(1)("total_depth", total_depth), checked.num_repeats(whole(1)("res_depth", res_depth))
     one_of(BOUNDARIES)("boundary", boundary)
     side = whole(1)("spatial_size", spatial_size)
     if whole(1)("kernel_size", kernel_size) > side or (boundary == "symmetric" and kernel_size % 2 == 0):
@@ -111,8 +137,8 @@ def infinite_width(
                 boundary=boundary,
             )
         )
-    network = Network(read_pixels(side, side, kernel_size, boundary), non_negative("epsilon", epsilon))
-    layers = _layers(row, repeats, checked_grams(gram, noise_gram, cross_gram, side**2), network)
+    settings = LayerSettings(read_pixels(side, side, kernel_size, boundary), non_negative("epsilon", epsilon))
+    layers = _layers(checked, repeats, checked_grams(gram, noise_gram, cross_gram, side**2), settings)
     # Threads only get into each other's way at small matrices: ten times slower on a machine that is not idle.
     with threadpool_limits(1 if len(gram) < POINTS_FOR_THREADS else None):
         tables = [next(layers) for _ in range(depth)]
@@ -121,44 +147,46 @@ def infinite_width(
     return Prediction({name: np.array([table[name] for table in tables]) for name in names})
 
 
-def _row(architecture: str | Architecture) -> Architecture:
+def _single_stage(architecture: str | Architecture) -> Architecture:
     checked = checked_architecture("architecture", architecture)
-    row = ARCHITECTURES[checked] if isinstance(checked, str) else checked
-    if row.stages > 1:
-        raise ValueError(refusal("the exact theory has no transitions between stages.", architecture=row))
-    return row
+    checked = ARCHITECTURES[checked] if isinstance(checked, str) else checked
+    if checked.stages > 1:
+        raise ValueError(refusal("the exact theory has no transitions between stages.", architecture=checked))
+    return checked
 
 
-def _layers(row: Architecture, repeats: int, start: Grams, network: Network) -> Iterator[dict[str, float]]:
+def _layers(
+    architecture: Architecture, repeats: int, start: Grams, settings: LayerSettings
+) -> Iterator[dict[str, float]]:
     """Yield the moments at all places by array name, layer by layer, without end."""
-    state = _gaussian(start)
+    channels = _gaussian(start)
     log_signal = log_noise = 0.0
     while True:
-        before, places = state, [state]
-        for step in row.steps * repeats:
-            state = _after(str(step), state, network)
-            places.append(state)
-        places = places[: len(row.steps) + 1]
-        if row.residual:
-            state = _added(state, before, row.residual_scale)
-            places.append(state)
-        for step in row.after:
-            state = _after(str(step), state, network)
-            places.append(state)
-        activated = set(row.activated_places)
+        before, places = channels, [channels]
+        for step in architecture.steps * repeats:
+            channels = _after(str(step), channels, settings)
+            places.append(channels)
+        places = places[: len(architecture.steps) + 1]
+        if architecture.residual:
+            channels = _added(channels, before, architecture.residual_scale)
+            places.append(channels)
+        for step in architecture.after:
+            channels = _after(str(step), channels, settings)
+            places.append(channels)
+        activated = set(architecture.activated_places)
         yield {
             f"{moment}_{name}": value
-            for name, place in zip(row.places, places, strict=True)
+            for name, place in zip(architecture.places, places, strict=True)
             for moment, value in _in_true_units(place, log_signal, log_noise, ranks=name in activated).items()
         }
         # As in the network: the noise is rescaled always, the signal where no batch normalization does it.
-        noise = mean_diagonal(state.grams.noise)
-        signal = 1.0 if row.normalized else mean_diagonal(state.grams.signal)
+        noise = mean_diagonal(channels.grams.noise)
+        signal = 1.0 if architecture.normalized else mean_diagonal(channels.grams.signal)
         log_signal, log_noise = log_signal + np.log(signal), log_noise + np.log(noise)
-        state = _rescaled(state, 1 / signal, 1 / noise)
+        channels = _rescaled(channels, 1 / signal, 1 / noise)
 
 
-def _gaussian(grams: Grams) -> Place:
+def _gaussian(grams: Grams) -> Channels:
     variances = np.diag(grams.signal)
     variances_centred = np.diag(centred(grams.signal))
     moments = {
@@ -168,31 +196,31 @@ def _gaussian(grams: Grams) -> Place:
         "mu4_signal": float(3 * np.square(variances_centred).mean()),
         "mu2_noise": mean_diagonal(grams.noise),
     }
-    return Place("gaussian", moments, grams)
+    return Channels("gaussian", moments, grams)
 
 
-def _convolved(place: Place, network: Network) -> Place:
-    return _gaussian(Grams(*(convolved(gram, network.reads) for gram in place.grams)))
+def _convolved(channels: Channels, settings: LayerSettings) -> Channels:
+    return _gaussian(Grams(*(convolved(gram, settings.reads) for gram in channels.grams)))
 
 
-def _normalized(place: Place, network: Network) -> Place:
-    return Place("normalized", *normalized(place.grams, network.epsilon))
+def _normalized(channels: Channels, settings: LayerSettings) -> Channels:
+    return Channels("normalized", *normalized(channels.grams, settings.epsilon))
 
 
-def _rectified(place: Place, network: Network) -> Place:
-    grams = rectified(place.grams) if place.law == "gaussian" else place.grams
+def _rectified(channels: Channels, settings: LayerSettings) -> Channels:
+    grams = rectified(channels.grams) if channels.law == "gaussian" else channels.grams
     moments = {
         # Both laws are even: what does not change with the sign is halved.
-        "nu1_abs_signal": place.moments["nu1_abs_signal"] / 2,
-        "nu2_signal": place.moments["nu2_signal"] / 2,
+        "nu1_abs_signal": channels.moments["nu1_abs_signal"] / 2,
+        "nu2_signal": channels.moments["nu2_signal"] / 2,
         "mu2_signal": mean_diagonal(centred(grams.signal)),
         "mu2_noise": mean_diagonal(grams.noise),
     }
-    return Place("rectified", moments, grams)
+    return Channels("rectified", moments, grams)
 
 
-# (law before, step) -> the place after it.
-TRANSITIONS: Mapping[tuple[str, str], Callable[[Place, Network], Place]] = {
+# (law before, step) -> the channels after it.
+TRANSITIONS: Mapping[tuple[str, str], Callable[[Channels, LayerSettings], Channels]] = {
     ("gaussian", "conv"): _convolved,
     ("rectified", "conv"): _convolved,
     ("gaussian", "batch_norm"): _normalized,
@@ -201,38 +229,38 @@ TRANSITIONS: Mapping[tuple[str, str], Callable[[Place, Network], Place]] = {
 }
 
 
-def _after(step: str, place: Place, network: Network) -> Place:
-    if (place.law, step) not in TRANSITIONS:
+def _after(step: str, channels: Channels, settings: LayerSettings) -> Channels:
+    if (channels.law, step) not in TRANSITIONS:
         known = ", ".join(f"{step} after {law}" for law, step in TRANSITIONS)
-        raise ValueError(refusal(f"the exact theory knows {known} channels.", law=place.law, step=step))
-    return TRANSITIONS[place.law, step](place, network)
+        raise ValueError(refusal(f"the exact theory knows {known} channels.", law=channels.law, step=step))
+    return TRANSITIONS[channels.law, step](channels, settings)
 
 
-def _added(place: Place, skipped: Place, scale: float) -> Place:
+def _added(channels: Channels, skipped: Channels, scale: float) -> Channels:
     """Return the sum of a scaled branch and what skips it: Gaussian if both are, for their weights are independent."""
-    if (place.law, skipped.law) != ("gaussian", "gaussian"):
+    if (channels.law, skipped.law) != ("gaussian", "gaussian"):
         raise ValueError(
-            refusal("the exact theory adds branches that end in convolutions.", branch=place.law, skip=skipped.law)
+            refusal("the exact theory adds branches that end in convolutions.", branch=channels.law, skip=skipped.law)
         )
-    return _gaussian(place.grams.scaled(scale**2, scale**2).plus(skipped.grams))
+    return _gaussian(channels.grams.scaled(scale**2, scale**2).plus(skipped.grams))
 
 
-def _rescaled(place: Place, signal: float, noise: float) -> Place:
-    if place.law == "gaussian":
-        return _gaussian(place.grams.scaled(signal, noise))
-    factors = {name: noise if name == "mu2_noise" else signal ** (MOMENTS[name].power / 2) for name in place.moments}
-    moments = {name: value * factors[name] for name, value in place.moments.items()}
-    return place._replace(moments=moments, grams=place.grams.scaled(signal, noise))
+def _rescaled(channels: Channels, signal: float, noise: float) -> Channels:
+    if channels.law == "gaussian":
+        return _gaussian(channels.grams.scaled(signal, noise))
+    factors = {name: noise if name == "mu2_noise" else signal ** (MOMENTS[name].power / 2) for name in channels.moments}
+    moments = {name: value * factors[name] for name, value in channels.moments.items()}
+    return attrs.evolve(channels, moments=moments, grams=channels.grams.scaled(signal, noise))
 
 
-def _in_true_units(place: Place, log_signal: float, log_noise: float, *, ranks: bool) -> dict[str, float]:
+def _in_true_units(channels: Channels, log_signal: float, log_noise: float, *, ranks: bool) -> dict[str, float]:
     """Return the moments as an experiment names them, the noise's as a logarithm."""
-    found = dict(place.moments)
-    log_mu2_noise = float(np.log(found.pop("mu2_noise")))
-    log_chi = (log_mu2_noise - np.log(found["mu2_signal"]) + log_noise - log_signal) / 2
-    table = {name: float(value * np.exp(log_signal * MOMENTS[name].power / 2)) for name, value in found.items()}
+    of_signal = {name: value for name, value in channels.moments.items() if name != "mu2_noise"}
+    log_mu2_noise = float(np.log(channels.moments["mu2_noise"]))
+    log_chi = (log_mu2_noise - np.log(of_signal["mu2_signal"]) + log_noise - log_signal) / 2
+    table = {name: float(value * np.exp(log_signal * MOMENTS[name].power / 2)) for name, value in of_signal.items()}
     table |= {"log_mu2_noise": log_mu2_noise + log_noise, "log_chi": float(log_chi)}
     if ranks:
-        table["reff_signal"] = effective_rank(place.grams.signal)
-        table["reff_noise"] = effective_rank(place.grams.noise)
+        table["reff_signal"] = effective_rank(channels.grams.signal)
+        table["reff_noise"] = effective_rank(channels.grams.noise)
     return table

@@ -1,4 +1,7 @@
-"""Theory for an experiment's own data: from the batches that its realizations draw to arrays of its names."""
+"""Theory for an experiment's own data: infinitely wide networks for the batches that its realizations draw.
+
+Exact for the images and the noise that are given; the averages are those over the weights alone.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ from moments_dnns.descriptions.experiment import Experiment
 from .gram import MOST_POINTS, Grams
 from .infinite import Prediction, infinite_width
 
-# What the theory takes for granted of an experiment.
-KNOWN = {
+# What the theory assumes of an experiment.
+ASSUMPTIONS = {
     "activation": "relu",
     "gain": 2.0,
     "kernel_initializer": "gaussian",
@@ -104,9 +107,9 @@ def predict(experiment: Experiment, signal: np.ndarray, noise: np.ndarray) -> Pr
 
     Reference: section 6 of arXiv 1811.03087.
     """
-    foreign = {name: value for name, value in attrs.asdict(experiment).items() if value != KNOWN.get(name, value)}
+    foreign = {name: value for name, value in attrs.asdict(experiment).items() if value != ASSUMPTIONS.get(name, value)}
     if foreign:
-        raise ValueError(refusal(f"the exact theory knows networks with {KNOWN} only.", **foreign))
+        raise ValueError(refusal(f"the exact theory knows networks with {ASSUMPTIONS} only.", **foreign))
     if signal.shape[1] != signal.shape[2] or signal.shape != noise.shape:
         raise ValueError(
             refusal("images must be square, and have noise of their shape.", signal=signal.shape, noise=noise.shape)

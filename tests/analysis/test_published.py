@@ -1,17 +1,11 @@
-"""The paper's numbers, and the results that ship: what is run, what is kept, and what is said of it."""
+"""The paper's numbers, and how far others are from them."""
 
-import re
-
-import attrs
 import numpy as np
 import pytest
 
-from moments_dnns import Experiment, Moments, load_experiment, save_experiment
-from moments_dnns.analysis.published import PUBLISHED, Number, compare
+from moments_dnns.analysis.published import PUBLISHED, PublishedMean, compare
 from moments_dnns.moments import stored_name
-from moments_dnns.plots.experiments import plot_figure
 from moments_dnns.plots.figures import FIGURES
-from scripts import results
 from tests.support.published import arrays
 
 FIGURE_OF = {"vanilla": "vanilla", "bn_ff": "bn_ff", "bn_res": "bn_res", "fully connected bn_ff": "bn_ff"}
@@ -20,7 +14,7 @@ FIGURE_OF = {"vanilla": "vanilla", "bn_ff": "bn_ff", "bn_res": "bn_res", "fully 
 def test_means_are_compared_in_standard_errors():
     samples = np.array([[1.0, 5.0], [2.0, 5.0], [6.0, 5.0]])
     moments = {"a_loc1": samples, "b_loc1": np.full((3, 2), 2.0), "depth": [10, 30]}
-    number = Number("a / b", "a_loc1", "b_loc1", {10: 1.0, 20: 7.0, 30: 2.5}, {10: 0.3}, 9)
+    number = PublishedMean("a / b", "a_loc1", "b_loc1", {10: 1.0, 20: 7.0, 30: 2.5}, {10: 0.3}, 9)
     first, last = compare(moments, [number])
     # (1, 2, 6) / 2 has mean 1.5 and variance 1.75; the published error is 0.3 / sqrt(9).
     assert (first.symbol, first.depth, first.mean, first.published) == ("a / b", 10, 1.5, 1.0)
@@ -32,7 +26,7 @@ def test_means_are_compared_in_standard_errors():
 
 def test_one_realization_has_no_standard_error():
     with pytest.raises(ValueError, match="Received: num_realizations=1"):
-        compare({"a_loc1": np.ones((1, 1)), "depth": [10]}, [Number("a", "a_loc1", None, {10: 1.0})])
+        compare({"a_loc1": np.ones((1, 1)), "depth": [10]}, [PublishedMean("a", "a_loc1", None, {10: 1.0})])
 
 
 @pytest.mark.parametrize("row", PUBLISHED)
@@ -46,114 +40,3 @@ def test_pruned_figures_can_be_compared(row):
     if row != "fully connected bn_ff":  # around whose means nothing was made up
         for entry in found:
             assert entry.mean == pytest.approx(entry.published, rel=0.1), entry
-
-
-# What the page of the science says of each: kernel, width, batch, depth, realizations, and what else differs.
-PAPER = {
-    "fully_connected_2": (1, 128, 1024, 200, 10_000, {}),
-    "fully_connected_3": (1, 512, 64, 200, 200, {}),
-    "fully_connected_4": (1, 512, 64, 200, 200, {}),
-    "fully_connected_4_batch_128": (1, 512, 128, 200, 200, {}),
-    "fully_connected_4_batch_256": (1, 512, 256, 200, 200, {}),
-    "fully_connected_4_batch_512": (1, 512, 512, 200, 200, {}),
-    "fully_connected_5": (1, 512, 64, 500, 200, {}),
-    "figure_2": (3, 128, 1024, 200, 10_000, {}),
-    "figure_2_wide": (3, 512, 1024, 200, 10_000, {}),
-    "figure_3": (3, 512, 64, 200, 1_000, {}),
-    "figure_3_symmetric": (3, 512, 64, 200, 1_000, {"boundary": "symmetric"}),
-    "figure_3_zero_padding": (3, 512, 64, 200, 1_000, {"boundary": "zero_padding"}),
-    "figure_4": (3, 512, 64, 200, 1_000, {}),
-    "figure_4_zero_padding": (3, 512, 64, 200, 1_000, {"boundary": "zero_padding"}),
-    "figure_4_mnist": (3, 512, 64, 200, 1_000, {"dataset": "mnist"}),
-    "figure_4_epsilon_0": (3, 512, 64, 200, 1_000, {"epsilon": 0.0}),
-    "figure_5": (3, 512, 64, 500, 1_000, {}),
-}
-
-
-@pytest.mark.parametrize("name", results.RESULTS)
-def test_every_result_has_the_settings_of_the_paper(name):
-    kernel_size, width, batch_size, depth, realizations, others = PAPER[name]
-    experiment = Experiment(**results.settings_of(name, "paper", "cifar10"))
-    histogram = "_2" in name and "batch" not in name
-    expected = {
-        "architecture": {"2": "vanilla", "3": "vanilla", "4": "bn_ff", "5": "bn_res"}[re.search(r"\d", name)[0]],
-        "kernel_size": kernel_size, "num_channels": width, "batch_size": batch_size, "total_depth": depth,
-        "num_realizations": realizations, "num_computations": 4 if histogram else 100, "boundary": "periodic",
-        "dataset": "cifar10", "epsilon": 1e-3, "res_depth": 2, "seed": 0, **others,
-    }  # fmt: skip
-    assert {key: getattr(experiment, key) for key in expected} == expected
-    taken = {stored_name(array) for array in experiment.array_names}
-    derived = {name for name in FIGURES[results.RESULTS[name].type_plot].needs if "chi" not in name}
-    assert {stored_name(array) for array in derived - {"depth", "res_depth"}} <= taken
-    assert results.is_paper(name, experiment)
-    assert results.is_paper(name, attrs.evolve(experiment, dataset="photo", seed=3))
-    assert not results.is_paper(name, attrs.evolve(experiment, num_channels=8))
-
-
-def test_names_tell_the_size():
-    assert results.saved_name("figure_4", "paper") == "figure_4"
-    assert results.saved_name("figure_4", "cpu") == "figure_4_cpu"
-    assert results.saved_name("fully_connected_4", "cpu") == "fully_connected_4"
-    assert results.saved_name("fully_connected_4", "quick") == "fully_connected_4_quick"
-
-
-@pytest.mark.backend
-def test_results_are_run_pruned_and_not_run_again(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(results, "DOCUMENT", tmp_path / "results.md")
-    names = ["--names", "fully_connected_4", "figure_3_symmetric"]
-    assert results.main(["--size", "quick", "--dataset", "photo", "--no_verbose", *names]) == 0
-    for folder, type_plot in [("fully_connected_4_quick", "bn_ff"), ("figure_3_symmetric_quick", "vanilla")]:
-        moments = load_experiment(folder)
-        assert moments.num_realizations == 4
-        assert set(moments) == {stored_name(name) for name in FIGURES[type_plot].needs}
-    assert "2 of 17 experiments to finish" in capsys.readouterr().out
-    monkeypatch.setattr(results, "run_experiment", lambda **_: pytest.fail("ran again"))
-    assert results.main(["--size", "quick", "--dataset", "photo", "--no_verbose", *names]) == 0
-    assert not (tmp_path / "results.md").exists()  # tiny versions are not worth telling
-
-
-def test_datasets_that_cannot_be_had_are_told_and_left_out(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(results, "DOCUMENT", tmp_path / "results.md")
-
-    def load_images(dataset):
-        raise ConnectionError(f"{dataset} is not at hand")
-
-    monkeypatch.setattr(results, "load_images", load_images)
-    monkeypatch.setattr(results, "run_experiment", lambda **_: pytest.fail("ran"))
-    assert results.main(["--size", "quick", "--names", "figure_4_mnist"]) == 0
-    told = capsys.readouterr().out
-    assert "cifar10 is not at hand" in told
-    assert "mnist is not at hand" in told
-    assert "0 of 17 experiments to finish, on photo images" in told
-
-
-def test_the_document_compares_what_is_saved():
-    settings = {**results.settings_of("fully_connected_4", "paper", "photo"), "num_realizations": 2}
-    experiment = Experiment(**settings)
-    ones = {name: np.ones((2, 100)) for name in experiment.array_names}
-    ones["log_mu2_noise_loc4"] = 2 * np.array([[2.1], [2.3]]) * np.ones((2, 100))
-    save_experiment(Moments(ones, experiment), "fully_connected_4")
-    text = results.document()
-    assert "| `fully_connected_4` | 2 | 1 | 512 | 64 | 200 | photo | 0 | paper |" in text
-    # Ours 2.1 and 2.3; published 2.183, deviation 0.037 over 200 realizations.
-    z = (2.2 - 2.183) / np.hypot(0.1, 0.037 / np.sqrt(200))
-    assert f"| ln χ | 10 | 2.2 | 0.1 | 2.183 | {z:.1f} |" in text
-    assert text.count("\n## ") == 1
-
-
-def test_the_document_that_ships_is_that_of_the_results_that_ship(monkeypatch):
-    monkeypatch.setenv("MOMENTS_DNNS_NPY", str(results.DOCUMENT.parents[1] / "npy"))
-    assert results.DOCUMENT.read_text() == results.document()
-
-
-def test_results_that_ship_are_complete_and_draw(monkeypatch):
-    folder = results.DOCUMENT.parents[1] / "npy"
-    monkeypatch.setenv("MOMENTS_DNNS_NPY", str(folder))
-    shipped = dict(results.saved_results())
-    assert set(results.RESULTS) - set(shipped) <= {"figure_4_mnist"}  # whose images are not always at hand
-    for name, saved in shipped.items():
-        size = "paper" if saved == name else "cpu"
-        wanted = results.settings_of(name, size, "photo")["num_realizations"]
-        assert results.is_finished(saved, wanted), saved
-        assert plot_figure(results.RESULTS[name].type_plot, load_experiment(saved)).axes
-    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 40e6

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from moments_dnns.analysis.power_laws import power_law
-from moments_dnns.analysis.statistics import bin_edges, density, log_band, log_mean, log_quantile
+from moments_dnns.analysis.statistics import Estimate, bin_edges, density, estimate, log_band, log_mean, log_quantile
 
 logarithms = arrays(np.float64, array_shapes(min_dims=2, max_dims=2, max_side=20), elements=st.floats(-5, 5))
+
+
 HUGE = 5000.0  # exp(5000) has no float64
 
 
@@ -49,6 +50,16 @@ def test_mean_of_far_apart_realizations():
     np.testing.assert_allclose(log_quantile(np.array([[0.0], [HUGE]]), 0.16), HUGE + np.log(0.16))
     assert log_quantile(np.array([[0.0], [HUGE]]), 0.0) == 0
     assert log_quantile(np.array([[0.0], [HUGE]]), 1.0) == HUGE
+
+
+@given(logarithms, st.data())
+def test_counted_realizations_are_those_that_are_repeated(logs, data):
+    counts = data.draw(arrays(np.int64, (3, len(logs)), elements=st.integers(0, 4)))
+    counts[counts.sum(axis=1) == 0, 0] = 1
+    logs[data.draw(arrays(np.bool_, logs.shape))] = np.nan
+    for row, means in zip(counts, log_mean(logs, counts), strict=True):
+        repeated = np.repeat(logs, row, axis=0)
+        np.testing.assert_allclose(means, log_mean(repeated), rtol=1e-12, atol=1e-12)
 
 
 def test_bins_of_a_normal_sample_are_those_of_freedman_and_diaconis():
@@ -92,55 +103,16 @@ def test_density_counts():
     np.testing.assert_allclose(density(sample, np.array([0.0, 1.0, 2.0, 4.0])), [2 / 6, 2 / 6, 1 / 6])
 
 
-DEPTH = np.arange(5.0, 501, 5)
+@pytest.mark.parametrize("num_realizations", [4, 10, 50])
+def test_intervals_hold_the_mean_as_often_as_they_say(num_realizations):
+    samples = np.random.default_rng(0).normal(3, 2, (4000, num_realizations))
+    found = [estimate(row) for row in samples]
+    held = np.mean([each.lower < 3 < each.upper for each in found])
+    assert abs(held - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 4000)  # four standard errors
 
 
-def law_of(chi, growth, res_depth=2, shift=0.0):
-    """The power law of one realization whose sensitivity grows by `growth` in a layer."""
-    logs = np.atleast_2d(np.log(chi)) + shift
-    return power_law(DEPTH, logs, np.zeros_like(logs), np.broadcast_to(np.log(growth), logs.shape), res_depth)
-
-
-@pytest.mark.parametrize("res_depth", [1, 2, 5])
-@pytest.mark.parametrize("growth", [1.01, 1.2035])
-def test_exact_power_law_is_found(growth, res_depth):
-    tau = (growth ** (2 * res_depth) - 1) / 2
-    law = law_of(3 * DEPTH**tau, growth, res_depth)
-    np.testing.assert_allclose((law.tau, np.exp(law.log_c)), (tau, 3), rtol=1e-10)
-
-
-def test_published_exponent():
-    law = law_of(DEPTH, 1.2035)
-    assert round(law.tau, 3) == 0.549
-
-
-def test_constant_is_that_of_linear_least_squares():
-    chi = DEPTH**0.5 * (1 + 0.3 * np.sin(DEPTH))
-    law = law_of(chi, 1.2)
-    (expected,), *_ = np.linalg.lstsq(DEPTH[:, None] ** law.tau, chi)
-    np.testing.assert_allclose(np.exp(law.log_c), expected, rtol=1e-10)
-    np.testing.assert_allclose(law_of(chi, 1.2, shift=HUGE).log_c, np.log(expected) + HUGE, rtol=1e-12)
-
-
-def test_growth_is_the_depth_average_of_the_ratio_of_means():
-    rng = np.random.default_rng(0)
-    first, last = rng.uniform(1, 2, (2, 7, 100))
-    law = power_law(DEPTH, np.log(first), np.log(first), np.log(last), 2)
-    growth = np.mean(last.mean(axis=0) / first.mean(axis=0))
-    np.testing.assert_allclose(law.tau, (growth**4 - 1) / 2, rtol=1e-12)
-
-
-def test_dead_realizations_leave_the_power_law_alone():
-    rng = np.random.default_rng(0)
-    chi, first, last = np.log(rng.uniform(1, 2, (3, 5, 100)))
-    kept = power_law(DEPTH, chi[1:], first[1:], last[1:], 2)
-    chi[0], last[0] = np.nan, np.nan  # `first` is still there: its mean must not count this realization either
-    assert power_law(DEPTH, chi, first, last, 2) == kept
-
-
-def test_no_power_law_where_there_is_nothing_to_fit():
-    nothing = np.full((3, 100), np.nan)
-    law = power_law(DEPTH, nothing, nothing, nothing, 2)
-    assert np.isnan(law.tau)
-    assert not np.isfinite(law.log_c)
-    assert law_of(DEPTH, 1e10, res_depth=50).tau == np.inf
+def test_intervals_have_sides():
+    assert [Estimate(2, 1, 3).side(threshold) for threshold in (0.5, 2.5, 3.5)] == [1, 0, -1]
+    assert str(Estimate(2, 1, 3).times(10)) == "20 [10, 30]"
+    alone = estimate(np.array([2.0]))
+    assert (alone.side(0), alone.is_bounded, alone.to_dict()) == (0, False, {"value": 2, "lower": None, "upper": None})

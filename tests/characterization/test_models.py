@@ -112,7 +112,8 @@ def test_growth_of_a_block_is_taken_over_all_that_it_is_computed_from():
     moments = characterize(keras.Model(x, Block(8, 2, name="block")(x)), normal(6, 10, 8))
     names, parents = moments["layer"].tolist(), moments.experiment.parents
     of = {name: [names[parent] for parent in above] for name, above in zip(names, parents, strict=True)}
-    assert of["block/before"] == ["x"] and of["block/attention/query"] == ["block/before"]
+    assert of["block/before"] == ["x"]
+    assert of["block/attention/query"] == ["block/before"]
     assert of["block/between"] == ["x", "block/attention"]
     assert of["block"] == ["x", "block/attention", "block/down"]
 
@@ -175,7 +176,8 @@ def test_ctrl_c_keeps_what_was_finished():
 def test_ranks_can_be_left_out_and_results_replaced():
     model = sequential(keras.Input((8,)), layers.Dense(8, name="dense"))
     moments = characterize(model, normal(16, 8), compute_reff_noise=False, name_experiment="net")
-    assert "reff_signal" in moments and "reff_noise" not in moments
+    assert "reff_signal" in moments
+    assert "reff_noise" not in moments
     with pytest.raises(FileExistsError, match="compute_reff_noise"):
         characterize(model, normal(16, 8), name_experiment="net")
     assert "reff_noise" in characterize(model, normal(16, 8), name_experiment="net", overwrite=True)
@@ -183,7 +185,10 @@ def test_ranks_can_be_left_out_and_results_replaced():
 
 def test_a_saved_run_continues_with_the_model_that_was_saved_and_loaded(tmp_path):
     model = sequential(
-        keras.Input((8, 8, 3)), layers.Conv2D(4, 3, name="conv"), layers.BatchNormalization(name="bn"), layers.ReLU(name="r")
+        keras.Input((8, 8, 3)),
+        layers.Conv2D(4, 3, name="conv"),
+        layers.BatchNormalization(name="bn"),
+        layers.ReLU(name="r"),
     )
     one = characterize(model, normal(4, 8, 8, 3), name_experiment="net")
     model.save(tmp_path / "model.keras")
@@ -269,11 +274,11 @@ def test_hidden_batch_normalization_takes_the_statistics_of_the_batch():
     moments = characterize(sequential(keras.Input((8,)), Hidden(name="block")), 3 * normal(16, 8) + 1)
     assert moments["layer"].tolist() == ["input", "block/inside", "block"]
     np.testing.assert_allclose(moments["mu2_signal"][0, 1:], 1, atol=1e-5)
-    unseen = built(Residual_with_batch_norm(), normal(16, 8))
+    unseen = built(WithBatchNormalization(), normal(16, 8))
     assert characterize(unseen, 5 * normal(16, 8))["nu2_signal"][0, -1] == pytest.approx(1, abs=1e-2)
 
 
-class Residual_with_batch_norm(keras.Model):
+class WithBatchNormalization(keras.Model):
     def __init__(self):
         super().__init__()
         self.norm = layers.BatchNormalization(name="norm")

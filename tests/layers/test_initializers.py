@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from moments_dnns.layers.convolution import Convolution
-from moments_dnns.layers.weights import DeltaOrthogonal, sample_product
+from moments_dnns.layers.weights import DeltaOrthogonal, draw_bias, sample_product
 from tests.support import oracle
 from tests.support.cases import assert_close, make_state, true
 
@@ -109,7 +109,7 @@ def test_biases(weights, log_signal):
     state = make_state(signal, noise, log_signal, 1.0)
     layer = Convolution(300, 1, weights=weights, bias_variance=0.5)
     without = Convolution(300, 1, weights=weights)(state, seed=SEED)
-    biased, bias = layer(state, seed=SEED), np.asarray(ops.convert_to_numpy(layer.draw_bias(SEED)), np.float64)
+    biased, bias = layer(state, seed=SEED), np.asarray(ops.convert_to_numpy(draw_bias(300, SEED, 0.5)), np.float64)
     assert all(np.isfinite(x).all() for x in map(ops.convert_to_numpy, biased))
     assert_close(true(biased)[0], true(without)[0] + bias, 5e-5)
     np.testing.assert_array_equal(true(biased)[1], true(without)[1])

@@ -10,7 +10,16 @@ from moments_dnns.layers.activation import Activation
 from moments_dnns.layers.convolution import Convolution
 from moments_dnns.layers.core import Add, InitialState, Rescaling
 from moments_dnns.layers.measurement import LogMoments
-from moments_dnns.layers.normalization import BatchNormalization
+from moments_dnns.layers.normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    InstanceNormalization,
+    LayerNormalization,
+    RMSNormalization,
+)
+from moments_dnns.layers.pooling import AveragePooling, MaxPooling
+from moments_dnns.layers.propagate import Propagate
+from moments_dnns.layers.token_mixing import TokenMixing
 from moments_dnns.simulation.blocks import Block
 from moments_dnns.simulation.network import Propagation
 from tests.support import oracle
@@ -35,7 +44,15 @@ LAYERS = {
     for layer in [
         InitialState(),
         Convolution(4, 3, 2, "zero_padding", 1.5),
+        TokenMixing(1.5, bias_variance=0.5),
         BatchNormalization(0.25),
+        LayerNormalization(0.25),
+        GroupNormalization(5, 0.25),
+        InstanceNormalization(0.25),
+        RMSNormalization(0.25),
+        AveragePooling(3),
+        MaxPooling(3),
+        Propagate(keras.layers.BatchNormalization(), moving_statistics=True),
         Activation(),
         Add(),
         Rescaling(),
@@ -49,6 +66,7 @@ LAYERS = {
 CALLS = {
     "InitialState": lambda layer, state, seeds: layer(state.signal, state.noise),
     "Convolution": lambda layer, state, seeds: layer(state, seed=seeds[0]),
+    "TokenMixing": lambda layer, state, seeds: layer(state, seed=seeds[0]),
     "Add": lambda layer, state, seeds: layer([state, state]),
     "Block": lambda layer, state, seeds: layer(state, seeds=ops.slice(seeds, (1, 0), (3, 2))),
 }
@@ -116,6 +134,12 @@ def test_configurations_hold_every_argument():
         LAYERS["Convolution"].get_config().items()
         >= {"num_channels": 4, "kernel_size": 3, "strides": 2, "boundary": "zero_padding", "gain": 1.5}.items()
     )
+    assert (
+        LAYERS["TokenMixing"].get_config().items()
+        >= {"gain": 1.5, "kernel_initializer": "gaussian", "bias_variance": 0.5}.items()
+    )
     assert LAYERS["BatchNormalization"].get_config()["epsilon"] == 0.25
+    assert (LAYERS["GroupNormalization"].get_config()["groups"], LAYERS["MaxPooling"].get_config()["strides"]) == (5, 3)
+    assert LAYERS["Propagate"].get_config()["moving_statistics"] is True
     assert list(LAYERS["LogMoments"].get_config()["moments"]) == ["mu4_signal", "log_mu2_noise", "reff_noise"]
     assert Experiment(**LAYERS["Block"].get_config()["experiment"]) == EXPERIMENT

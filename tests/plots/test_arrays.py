@@ -8,7 +8,7 @@ import pytest
 
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.moments import stored_name
-from moments_dnns.plots.arrays import read
+from moments_dnns.plots.arrays import read_logarithms
 from moments_dnns.plots.figures import FIGURES
 from tests.support.published import MAKERS, arrays
 
@@ -62,14 +62,14 @@ def test_an_experiment_has_what_its_figure_needs(type_plot):
     architecture = type_plot.removesuffix("_histo")
     names = Experiment(architecture, 4, 1, 4, 4, 3, num_computations=2).array_names
     moments = {name: np.ones((3, 2)) for name in names} | {"depth": [2, 4], "res_depth": 2}
-    assert set(read(type_plot, moments)) == KEPT[type_plot]
+    assert set(read_logarithms(type_plot, moments)) == KEPT[type_plot]
 
 
 @each_figure
 def test_pruned_plain_and_raw_arrays_read_the_same(type_plot):
     pruned = arrays(type_plot)
     assert set(pruned) == {stored_name(name) for name in KEPT[type_plot]}
-    data = read(type_plot, pruned)
+    data = read_logarithms(type_plot, pruned)
     plain, raw = {}, {}
     for name, array in pruned.items():
         plain[name.removeprefix("log_")] = np.exp(array) if name.startswith("log_") else array
@@ -79,7 +79,7 @@ def test_pruned_plain_and_raw_arrays_read_the_same(type_plot):
         else:
             raw[name] = array
     for moments in (plain, raw, MappingProxyType(pruned)):
-        for name, values in read(type_plot, moments).items():
+        for name, values in read_logarithms(type_plot, moments).items():
             np.testing.assert_allclose(values, data[name], atol=1e-12)
     for name in KEPT[type_plot] - {"depth", "res_depth"}:
         np.testing.assert_allclose(np.exp(data[name]), plain[name], rtol=1e-12)
@@ -90,7 +90,7 @@ def test_reading_changes_nothing_and_warns_of_nothing():
     before = {name: array.copy() for name, array in moments.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        read("bn_res", moments)
+        read_logarithms("bn_res", moments)
     for name, array in moments.items():
         np.testing.assert_array_equal(array, before[name])
 
@@ -101,7 +101,7 @@ def test_dead_realizations_are_left_out_and_named_once():
     moments["log_chi_loc4"][5, 90] = np.inf
     moments["reff_signal_loc4"][7, 40] = 0
     with pytest.warns(UserWarning, match="leaves out") as caught:
-        data = read("bn_ff", moments)
+        data = read_logarithms("bn_ff", moments)
     message = str(caught.pop().message)
     assert not caught
     assert "chi_loc4 (4 of 10 realizations, between depths 162 and 200)" in message
@@ -119,26 +119,26 @@ def test_a_sensitivity_without_logarithm_is_left_out(noise, signal):
     moments |= {"log_mu2_noise_loc3": np.zeros(shape), "mu2_signal_loc3": np.ones(shape)}
     moments["log_mu2_noise_loc3"][0, 0], moments["mu2_signal_loc3"][0, 0] = noise, signal
     with pytest.warns(UserWarning, match=r"chi_loc3 \(1 of 20 realizations, between depths 2 and 2\)"):
-        data = read("vanilla", moments)
+        data = read_logarithms("vanilla", moments)
     assert np.isnan(data["chi_loc3"]).sum() == 1
 
 
 @pytest.mark.parametrize("moments", [None, [1, 2], np.ones((2, 3)), "bn_ff"])
 def test_only_mappings(moments):
     with pytest.raises(TypeError, match=r"moments must be a mapping .* Received: moments="):
-        read("bn_ff", moments)
+        read_logarithms("bn_ff", moments)
 
 
 def test_only_known_figures():
     with pytest.raises(ValueError, match=r"'bn_res'.* Received: type_plot='bn_fff'"):
-        read("bn_fff", arrays("bn_ff"))
+        read_logarithms("bn_fff", arrays("bn_ff"))
 
 
 def test_missing_arrays_are_named():
     with pytest.raises(ValueError, match=r"bn_res draws .*; missing: chi_loc2, res_depth, depth\. Received: moments="):
-        read("bn_res", without("bn_res", "log_chi_loc2", "res_depth", "depth"))
+        read_logarithms("bn_res", without("bn_res", "log_chi_loc2", "res_depth", "depth"))
     with pytest.raises(ValueError, match=r"vanilla draws .*; missing: chi_loc1, chi_loc3, reff_signal_loc3, depth"):
-        read("vanilla", {})
+        read_logarithms("vanilla", {})
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_missing_arrays_are_named():
 )
 def test_arrays_that_do_not_fit(change, error, message):
     with pytest.raises(error, match=message + ".* Received: "):
-        read("vanilla", arrays("vanilla") | change)
+        read_logarithms("vanilla", arrays("vanilla") | change)
 
 
 def test_sources_of_a_derived_array_are_checked_too():
@@ -169,15 +169,15 @@ def test_sources_of_a_derived_array_are_checked_too():
     moments = without("vanilla", "log_chi_loc1")
     moments |= {"log_mu2_noise_loc1": np.zeros((20, 100)), "mu2_signal_loc1": np.ones((1, 100))}
     with pytest.raises(ValueError, match=r"mu2_signal_loc1 must have shape \(20, 100\)"):
-        read("vanilla", moments)
+        read_logarithms("vanilla", moments)
 
 
 @pytest.mark.parametrize("res_depth", [2, np.int64(2), np.array(2), np.array([2])])
 def test_res_depth_in_any_integer_form(res_depth):
-    assert read("bn_res", arrays("bn_res") | {"res_depth": res_depth})["res_depth"] == 2
+    assert read_logarithms("bn_res", arrays("bn_res") | {"res_depth": res_depth})["res_depth"] == 2
 
 
 @pytest.mark.parametrize(("res_depth", "error"), [(0, ValueError), (2.0, TypeError), (np.array([1, 2]), TypeError)])
 def test_other_res_depths_are_refused(res_depth, error):
     with pytest.raises(error, match="res_depth must be an integer of at least 1"):
-        read("bn_res", arrays("bn_res") | {"res_depth": res_depth})
+        read_logarithms("bn_res", arrays("bn_res") | {"res_depth": res_depth})

@@ -10,7 +10,7 @@ from moments_dnns.analysis.statistics import log_mean
 from moments_dnns.data import load_images
 from moments_dnns.plots.experiments import plot_architecture, plot_bn_ff, plot_bn_res, plot_vanilla, plot_vanilla_histo
 from moments_dnns.plots.figures import FIGURES
-from moments_dnns.plots.panels import EXACT, RELATION
+from moments_dnns.plots.theory_lines import EXACT, RELATION
 from moments_dnns.plots.theory_overlay import MOST_BATCHES
 from moments_dnns.theory import closed_forms
 from moments_dnns.theory.finite import log_norm_density

@@ -26,8 +26,8 @@ from moments_dnns.results.experiments import (
     merge_experiments,
     save_experiment,
 )
-from moments_dnns.results.writers import open_store
-from tests.support.synthetic import complete, describe, finish, is_genuine, rows, run, writer
+from moments_dnns.results.writers import open_writer
+from tests.support.synthetic import complete, describe, finish, is_genuine, rows, run, writing_process
 
 # Kill -9 and Ctrl-C at random instants
 
@@ -36,13 +36,13 @@ from tests.support.synthetic import complete, describe, finish, is_genuine, rows
 def test_killed_again_and_again_a_run_loses_nothing(last_word):
     chance, missing = random.Random(0), 3000
     for _ in range(10):
-        with writer("run", 3000) as process:
+        with writing_process("run", 3000) as process:
             time.sleep(chance.uniform(0, 0.1))
             assert process.poll() is None
             process.send_signal(last_word)
-            told = [int(line) for line in (process.first_line, *process.stdout)]
+            missing_then = [int(line) for line in (process.first_line, *process.stdout)]
         moments = load_experiment("demo")
-        assert 3000 - moments.num_realizations <= min(told) <= missing - 3
+        assert 3000 - moments.num_realizations <= min(missing_then) <= missing - 3
         assert is_genuine(moments)
         missing = 3000 - moments.num_realizations
     assert finish("demo", describe(3000), chunk=3000) == complete(describe(3000))
@@ -52,7 +52,7 @@ def test_killed_again_and_again_a_run_loses_nothing(last_word):
 def test_killed_at_any_instant_an_experiment_is_whole(trial):
     """Overwriting, extending, pruning, deleting: readers and survivors see one state or another, never a mixture."""
     chance = random.Random(trial)
-    with writer("churn") as process:
+    with writing_process("churn") as process:
         end = time.monotonic() + chance.uniform(0, 0.5)
         while time.monotonic() < end:
             with contextlib.suppress(FileNotFoundError):
@@ -106,8 +106,8 @@ def few_arrays(monkeypatch):
 
 def follow(commits, seen):
     """Run and remember what is committed."""
-    for store in commits:
-        seen.append(store.moments())
+    for writer in commits:
+        seen.append(writer.moments())
 
 
 # The experiment that is changed, and how.
@@ -264,13 +264,13 @@ def test_a_disk_too_small_is_noticed_before_the_run(act, npy_folder):
 
 
 def test_a_commit_that_finds_the_disk_full_does_not_count():
-    with open_store("demo", describe(6), {}) as store:
-        store.commit([0], rows(describe(6), [0]))
+    with open_writer("demo", describe(6), {}) as writer:
+        writer.commit([0], rows(describe(6), [0]))
         with files_no_larger_than(1000), pytest.raises(OSError, match="too large"):
-            store.commit([1, 2], rows(describe(6), [1, 2]))
+            writer.commit([1, 2], rows(describe(6), [1, 2]))
         assert load_experiment("demo").num_realizations == 1
-        assert store.missing == [1, 2, 3, 4, 5]
-        store.commit([1, 2], rows(describe(6), [1, 2]))
+        assert writer.missing == [1, 2, 3, 4, 5]
+        writer.commit([1, 2], rows(describe(6), [1, 2]))
     assert finish("demo", describe(6)) == complete(describe(6))
 
 

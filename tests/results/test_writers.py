@@ -1,4 +1,4 @@
-"""The store: running, resuming, extending, overwriting; one writer at a time."""
+"""Writers: running, resuming, extending, overwriting; one at a time; the same laws on a disk and in memory."""
 
 import contextlib
 import itertools
@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from moments_dnns.plots.pruning import prune_experiment
-from moments_dnns.results import transactions
 from moments_dnns.results.experiments import (
     delete_experiment,
     list_experiments,
@@ -19,8 +18,8 @@ from moments_dnns.results.experiments import (
 )
 from moments_dnns.results.files import CorruptExperimentError
 from moments_dnns.results.record import Source
-from moments_dnns.results.writers import open_store
-from tests.support.synthetic import complete, describe, finish, is_genuine, rows, run, writer
+from moments_dnns.results.writers import open_writer
+from tests.support.synthetic import complete, describe, finish, is_genuine, rows, run, writing_process
 
 # Running, resuming, extending, overwriting
 
@@ -35,18 +34,18 @@ def test_a_run_from_beginning_to_end(architecture, npy_folder):
 
 
 def test_what_is_committed_is_there_at_once_in_the_order_of_the_indices(npy_folder):
-    with open_store("demo", describe(6), {}) as store:
-        assert store.missing == [0, 1, 2, 3, 4, 5]
-        assert store.moments().num_realizations == 0
+    with open_writer("demo", describe(6), {}) as writer:
+        assert writer.missing == [0, 1, 2, 3, 4, 5]
+        assert writer.moments().num_realizations == 0
         assert list_experiments() == []
-        store.commit([4, 1], rows(describe(6), [4, 1]))
-        assert store.missing == [0, 2, 3, 5]
-        assert load_experiment("demo") == store.moments()
+        writer.commit([4, 1], rows(describe(6), [4, 1]))
+        assert writer.missing == [0, 2, 3, 5]
+        assert load_experiment("demo") == writer.moments()
         assert load_experiment("demo").sources == (Source(0, 1, 2), Source(0, 4, 5))
-        assert is_genuine(store.moments())
+        assert is_genuine(writer.moments())
         plain = np.load(npy_folder / "demo" / "nu2_signal_loc1.npy", allow_pickle=False)
         assert np.isnan(plain[:, 0]).tolist() == [True, False, True, True, False, True]
-        store.commit(np.array([2, 3]), rows(describe(6), [2, 3]))
+        writer.commit(np.array([2, 3]), rows(describe(6), [2, 3]))
         assert load_experiment("demo").sources == (Source(0, 1, 5),)
         assert is_genuine(load_experiment("demo"))
 
@@ -55,8 +54,8 @@ def test_what_is_committed_is_there_at_once_in_the_order_of_the_indices(npy_fold
 def test_a_run_that_stopped_continues(num_commits):
     for _ in itertools.islice(run("demo", describe(7), backwards=True), num_commits):
         pass
-    with open_store("demo", describe(7), {}) as store:
-        assert store.missing == list(range(7 - 2 * num_commits))
+    with open_writer("demo", describe(7), {}) as writer:
+        assert writer.missing == list(range(7 - 2 * num_commits))
     assert finish("demo", describe(7)) == complete(describe(7))
 
 
@@ -70,19 +69,19 @@ def test_a_larger_number_extends(first):
 
 def test_a_smaller_number_gives_the_first_ones_and_loses_nothing():
     whole = finish("demo", describe(9))
-    with open_store("demo", describe(4), {}) as store:
-        assert store.missing == []
-        assert store.moments() == complete(describe(4))
+    with open_writer("demo", describe(4), {}) as writer:
+        assert writer.missing == []
+        assert writer.moments() == complete(describe(4))
     assert load_experiment("demo") == whole
 
 
 def test_a_smaller_number_of_an_unfinished_run():
     next(run("demo", describe(9), backwards=True))
-    with open_store("demo", describe(8), {}) as store:
-        assert store.moments().sources == (Source(0, 7, 8),)
-        assert store.missing == list(range(7))
-        store.commit(range(7), rows(describe(8), range(7)))
-        assert store.moments() == complete(describe(8))
+    with open_writer("demo", describe(8), {}) as writer:
+        assert writer.moments().sources == (Source(0, 7, 8),)
+        assert writer.missing == list(range(7))
+        writer.commit(range(7), rows(describe(8), range(7)))
+        assert writer.moments() == complete(describe(8))
     assert load_experiment("demo") == complete(describe(9))
 
 
@@ -130,8 +129,8 @@ def test_what_was_saved_is_continued():
 
 def test_overwriting_waits_for_the_first_commit(npy_folder):
     before = finish("demo", describe())
-    with open_store("demo", describe(8, seed=1, architecture="vanilla"), {}, overwrite=True) as store:
-        assert store.missing == list(range(8))
+    with open_writer("demo", describe(8, seed=1, architecture="vanilla"), {}, overwrite=True) as writer:
+        assert writer.missing == list(range(8))
         assert load_experiment("demo") == before
     assert load_experiment("demo") == before
     assert {path.suffix for path in (npy_folder / "demo").iterdir()} == {".npy", ".json"}
@@ -148,7 +147,7 @@ def test_overwriting_with_the_same_description_begins_anew():
 
 
 def test_nothing_remains_of_a_run_without_a_commit(npy_folder):
-    with contextlib.suppress(ZeroDivisionError), open_store("demo", describe(), {}):
+    with contextlib.suppress(ZeroDivisionError), open_writer("demo", describe(), {}):
         raise ZeroDivisionError
     assert [path.name for path in npy_folder.iterdir()] == [".locks"]
 
@@ -165,15 +164,16 @@ def test_provenance_tells_of_every_run():
 
 
 def test_notes_go_with_the_next_commit():
-    with open_store("demo", describe(), {"device": "CPU"}) as store:
-        store.commit([0], rows(describe(), [0]))
-        store.note(num_constant_channels=3)
+    with open_writer("demo", describe(), {"device": "CPU"}) as writer:
+        writer.commit([0], rows(describe(), [0]))
+        writer.note(num_constant_channels=3)
         assert "num_constant_channels" not in load_experiment("demo").provenance
-        store.commit([1], rows(describe(), [1]))
+        writer.commit([1], rows(describe(), [1]))
     assert load_experiment("demo").provenance["num_constant_channels"] == 3
     assert load_experiment("demo").provenance["device"] == "CPU"
 
 
+@pytest.mark.parametrize("name", [None, "demo"])
 @pytest.mark.parametrize(
     ("realizations", "change", "error"),
     [
@@ -192,26 +192,28 @@ def test_notes_go_with_the_next_commit():
         ([0], {"nu2_signal_loc1": [["a", "b"]]}, ValueError),
     ],
 )
-def test_commits_that_do_not_fit_are_refused(realizations, change, error):
-    with open_store("demo", describe(), {}) as store:
-        store.commit([5], rows(describe(), [5]))
-        before = load_experiment("demo")
+def test_commits_that_do_not_fit_are_refused(realizations, change, error, name):
+    with open_writer(name, describe(), {}) as writer:
+        writer.commit([5], rows(describe(), [5]))
+        before = writer.moments()
         with pytest.raises(error, match="Received"):
-            store.commit(realizations, {**rows(describe(), [0] * np.size(realizations)), **change})
-        assert load_experiment("demo") == before
+            writer.commit(realizations, {**rows(describe(), [0] * np.size(realizations)), **change})
+        assert writer.moments() == before
+        assert name is None or load_experiment(name) == before
 
 
 def test_a_commit_without_an_array_is_refused():
     arrays = rows(describe(), [0])
     arrays.popitem()
-    with open_store("demo", describe(), {}) as store, pytest.raises(ValueError, match="Received: arrays="):
-        store.commit([0], arrays)
+    with open_writer("demo", describe(), {}) as writer, pytest.raises(ValueError, match="Received: arrays="):
+        writer.commit([0], arrays)
 
 
-def test_provenance_is_json():
+@pytest.mark.parametrize("name", [None, "demo"])
+def test_provenance_is_json(name):
     with (
         pytest.raises(TypeError, match="provenance must be JSON.*Received"),
-        open_store("demo", describe(), {"device": np.ones(1)}),
+        open_writer(name, describe(), {"device": np.ones(1)}),
     ):
         pass
 
@@ -225,29 +227,23 @@ def test_a_damaged_experiment_is_not_continued_but_can_be_overwritten(damage, np
     assert finish("demo", describe(), overwrite=True) == complete(describe())
 
 
-def test_a_reader_never_sees_a_mixture(monkeypatch):
-    finish("demo", describe())
-    read, interventions = (
-        transactions._read,
-        iter(
-            [
-                lambda: finish("demo", describe(seed=1), overwrite=True),
-                lambda: prune_experiment("bn_ff", "demo"),
-            ]
-        ),
-    )
+# Disk and memory
 
-    def read_while_somebody_writes(folder, record, name):
-        array = read(folder, record, name)
-        if name == "nu2_signal_loc2":
-            next(interventions, lambda: None)()
-        return array
 
-    monkeypatch.setattr(transactions, "_read", read_while_somebody_writes)
-    moments = load_experiment("demo")
-    assert moments.experiment.seed == 1
-    assert moments.provenance["pruned_for"] == "bn_ff"
-    assert is_genuine(moments)
+@pytest.mark.parametrize("name", [None, "demo"])
+def test_a_writer_keeps_what_is_committed(name, npy_folder):
+    with open_writer(name, describe(6), {"device": "CPU"}) as writer:
+        assert writer.moments().num_realizations == 0
+        writer.commit([4, 1], rows(describe(6), [4, 1]))
+        assert writer.missing == [0, 2, 3, 5]
+        assert writer.moments().sources == (Source(0, 1, 2), Source(0, 4, 5))
+        assert is_genuine(writer.moments())
+        writer.note(num_constant_channels=3)
+        writer.commit(writer.missing, rows(describe(6), writer.missing))
+        assert writer.moments() == complete(describe(6))
+        assert writer.moments().provenance.items() >= {"device": "CPU", "num_constant_channels": 3}.items()
+        assert writer.moments().provenance["started"] <= writer.moments().provenance["ended"]
+    assert npy_folder.exists() == (name is not None)
 
 
 # Two writers
@@ -264,8 +260,8 @@ def test_a_reader_never_sees_a_mixture(monkeypatch):
     ],
 )
 def test_a_second_writer_is_refused_while_the_first_lives(act):
-    with open_store("demo", describe(30), {}) as store:
-        store.commit([0], rows(describe(30), [0]))
+    with open_writer("demo", describe(30), {}) as writer:
+        writer.commit([0], rows(describe(30), [0]))
         with pytest.raises(BlockingIOError, match="Received: name='demo'"):
             act()
         assert load_experiment("demo").num_realizations == 1
@@ -274,7 +270,7 @@ def test_a_second_writer_is_refused_while_the_first_lives(act):
 
 
 def test_the_lock_of_a_dead_process_is_not_in_the_way():
-    with writer("hold") as process:
+    with writing_process("hold") as process:
         with pytest.raises(BlockingIOError, match="Received: name='demo'"):
             finish("demo", describe(30))
         assert load_experiment("demo").num_realizations == 2

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moments_dnns.simulation.convergence import Convergence, Statistics
+from moments_dnns.simulation.convergence import Convergence, RunningMean
 
 SEEDED = np.random.default_rng(0)
 SAMPLES = {
@@ -29,19 +29,19 @@ def end(order, tolerance, chunk_size):
 def test_statistics_are_those_of_all_samples_at_once(sizes, offset):
     samples = np.random.default_rng(sum(sizes)).normal(offset, 1.0, size=(sum(sizes), 2))
     first, *others = np.split(samples, np.cumsum(sizes)[:-1])
-    statistics = Statistics.of(first)
+    running = RunningMean.of(first)
     for other in others:
-        statistics = statistics.updated(other)
+        running = running.updated(other)
     # Rounding of samples near the offset, which is relative to it.
     rounding = 1e-12 * max(1.0, abs(offset))
-    np.testing.assert_allclose(statistics.mean, samples.mean(axis=0), atol=rounding)
+    np.testing.assert_allclose(running.mean, samples.mean(axis=0), atol=rounding)
     if len(samples) > 1:
         expected = samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
-        np.testing.assert_allclose(statistics.standard_error, expected, rtol=1e-6, atol=rounding)
+        np.testing.assert_allclose(running.standard_error, expected, rtol=1e-6, atol=rounding)
 
 
 def test_one_sample_tells_nothing():
-    assert np.isinf(Statistics.of(np.ones((1, 2))).standard_error).all()
+    assert np.isinf(RunningMean.of(np.ones((1, 2))).standard_error).all()
 
 
 def first_end(tolerance, chunk_size):

@@ -262,7 +262,7 @@ def test_a_full_disk_cancels_what_waits(monkeypatch):
     monkeypatch.setattr("moments_dnns.simulation.run._commit", full)
     computed = []
     realize = Simulator.realize
-    monkeypatch.setattr(Simulator, "realize", lambda self, k: (computed.append(k), realize(self, k))[1])
+    monkeypatch.setattr(Simulator, "realize", lambda self, k, arrays: (computed.append(k), realize(self, k, arrays))[1])
     monkeypatch.setattr("moments_dnns.simulation.run.SECONDS_BETWEEN_COMMITS", 0.0)
     with ThreadPoolExecutor(1) as executor, pytest.raises(OSError, match="No space"):
         run(executor=executor, num_realizations=600)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import attrs
@@ -16,8 +17,9 @@ import pytest
 from moments_dnns import Experiment, list_experiments, load_experiment, run_experiment
 from moments_dnns._backend import describe_device, use_backend
 from moments_dnns.descriptions.boundaries import BOUNDARIES
+from moments_dnns.descriptions.parameters import parameters_of
+from moments_dnns.simulation.options import RunOptions
 from moments_dnns.simulation.realizations import Simulator, run_chunk
-from moments_dnns.simulation.run import RUN_OPTIONS
 from tests.support.synthetic import heed_interrupts
 
 ROOT = Path(__file__).parents[2]
@@ -44,12 +46,42 @@ def reference():
     return run()
 
 
-def test_signature_is_that_of_the_experiment():
+def test_signature_is_that_of_the_experiment_and_of_the_run_options():
     parameters = inspect.signature(run_experiment).parameters
-    for field in attrs.fields(Experiment):
-        default = parameters[field.name].default
-        assert default == (inspect.Parameter.empty if field.default is attrs.NOTHING else field.default)
-    assert set(parameters) == {field.name for field in attrs.fields(Experiment)} | set(RUN_OPTIONS)
+    fields = parameters_of(Experiment, RunOptions)
+    assert set(parameters) == set(fields)
+    for described in (Experiment, RunOptions):
+        names = [*parameters_of(described)]
+        assert [name for name in parameters if name in names] == names
+    for name, field in fields.items():
+        default = inspect.Parameter.empty if field.default is attrs.NOTHING else field.default
+        assert parameters[name].default == default
+        assert type(parameters[name].default) is type(default)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"verbose": "x"}, TypeError),
+        ({"overwrite": 1}, TypeError),
+        ({"workers": 0}, ValueError),
+        ({"chunk_size": 2.0}, TypeError),
+        ({"tolerance": -1.0}, ValueError),
+        ({"executor": "dask"}, ValueError),
+        ({"name_experiment": "../x"}, ValueError),
+        ({"name_experiment": 3}, TypeError),
+    ],
+)
+def test_run_options_are_refused_before_any_work(changes, error, monkeypatch):
+    monkeypatch.setattr("moments_dnns.simulation.run.load_images", lambda _: pytest.fail("images were loaded"))
+    (received,) = changes
+    with pytest.raises(error, match=f"Received: {received.removesuffix('_experiment')}="):
+        run(**changes)
+
+
+def test_an_executor_and_workers_are_not_taken_together():
+    with ThreadPoolExecutor(1) as executor, pytest.raises(ValueError, match="not both.*workers=2"):
+        run(executor=executor, workers=2)
 
 
 @backend
@@ -212,10 +244,10 @@ def test_another_description_is_never_overwritten_silently(reference):
 def interrupt_at(monkeypatch, at, error):
     realize = Simulator.realize
 
-    def interrupted(self, realization):
-        if realization == at:
+    def interrupted(self, realizations, arrays):
+        if at in realizations:
             raise error
-        return realize(self, realization)
+        return realize(self, realizations, arrays)
 
     monkeypatch.setattr(Simulator, "realize", interrupted)
 
@@ -258,6 +290,7 @@ def test_ctrl_c_in_a_terminal_keeps_what_was_finished(npy_folder, reference):
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     kept = load_experiment("demo")
+    assert f"run_experiment.py: interrupted: {kept.num_realizations} of 100000 realizations are saved in" in errors
     assert kept.num_realizations > 0
     shared = min(kept.num_realizations, reference.num_realizations)
     np.testing.assert_array_equal(kept["log_mu2_noise_loc4"][:shared], reference["log_mu2_noise_loc4"][:shared])

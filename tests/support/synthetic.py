@@ -12,7 +12,7 @@ import numpy as np
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.results.experiments import load_experiment
 from moments_dnns.results.moments import Moments
-from moments_dnns.results.writers import open_store
+from moments_dnns.results.writers import open_writer
 
 
 def describe(num_realizations=6, seed=0, architecture="bn_ff", **parameters):
@@ -38,12 +38,12 @@ def complete(experiment, provenance=None):
 
 def run(name, experiment, chunk=2, overwrite=False, backwards=False, provenance=None):
     """Run what is missing of an experiment in chunks, and yield after every commit."""
-    with open_store(name, experiment, provenance or {}, overwrite=overwrite) as store:
-        missing = store.missing[::-1] if backwards else store.missing
+    with open_writer(name, experiment, provenance or {}, overwrite=overwrite) as writer:
+        missing = writer.missing[::-1] if backwards else writer.missing
         for start in range(0, len(missing), chunk):
             indices = missing[start : start + chunk]
-            store.commit(indices, rows(experiment, indices))
-            yield store
+            writer.commit(indices, rows(experiment, indices))
+            yield writer
 
 
 def finish(name, experiment, **options):
@@ -61,17 +61,22 @@ def is_genuine(moments):
     return all(np.array_equal(moments[name], expected[name]) for name in moments)
 
 
+def folder_bytes(folder):
+    """Return the size of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
 def heed_interrupts():
     """Let a new process answer Ctrl-C, which is ignored by whatever a shell has started in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
-def writer(scenario, num_realizations=30):
+def writing_process(scenario, num_realizations=30):
     """A process that writes to the experiment `demo` (see writer.py), from its first line of output on."""
     root = Path(__file__).parents[2]
     process = subprocess.Popen(
-        [sys.executable, root / "tests" / "writer.py", scenario, "demo", str(num_realizations)],
+        [sys.executable, root / "tests" / "support" / "writer.py", scenario, "demo", str(num_realizations)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

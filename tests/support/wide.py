@@ -101,3 +101,22 @@ def draw_start(rng, gram, noise_gram, cross_gram, channels):
     values, vectors = np.linalg.eigh(joint)
     draws = (vectors * np.sqrt(np.maximum(values, 0))) @ rng.normal(size=(len(joint), channels))
     return tuple(np.split(draws, 2))
+
+
+def second_moments(step, grams, repeats=16, channels=50_000):
+    """Means over channels of x x', dx dx' and x dx' after a step, averaged over repeats, and their standard errors."""
+    found = []
+    for repeat in range(repeats):
+        x, dx = step(draw_start(np.random.default_rng((3, repeat)), *grams, channels))
+        found.append(np.array([x @ x.T, dx @ dx.T, x @ dx.T]) / channels)
+    return np.mean(found, axis=0), np.std(found, axis=0, ddof=1) / np.sqrt(repeats)
+
+
+def assert_second_moments(expected, step, grams):
+    """Compare second moments with those of a step that is drawn; a transposed matrix would be noticed."""
+    mean, error = second_moments(step, grams)
+    scores = (mean - np.array(expected)) / error
+    # 65 different entries, with errors from 16 repeats.
+    assert np.abs(scores).max() < 5.5
+    assert 0.6 < scores.std() < 1.5
+    assert (np.abs(expected.cross - expected.cross.T) / error[2]).max() > 20

@@ -13,8 +13,8 @@ def tell(word):
 
 def continue_run(name, num_realizations):
     """Continue a run in chunks and tell how many realizations are missing after every commit."""
-    for store in run(name, describe(num_realizations), chunk=3, backwards=True):
-        tell(len(store.missing))
+    for writer in run(name, describe(num_realizations), chunk=3, backwards=True):
+        tell(len(writer.missing))
 
 
 def churn(name, num_realizations):

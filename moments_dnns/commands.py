@@ -1,0 +1,262 @@
+"""The command line `moments-dnns`: a function for each command, whose signature and docstring say what it takes.
+
+What a command works with is imported when it is called, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import attrs
+from cyclopts import Group, Parameter
+
+from moments_dnns import _cli
+from moments_dnns._cli import Switch
+from moments_dnns._validation import refusal
+from moments_dnns.descriptions.experiment import Experiment
+from moments_dnns.descriptions.parameters import first_sentence, parameters_of
+from moments_dnns.plots.architectures import OF_ARCHITECTURE
+from moments_dnns.plots.figures import FIGURES
+from moments_dnns.simulation.options import RunOptions
+
+LAYERS = "layers"
+
+
+SUMMARY = "summary"
+
+
+HEADER = ("name", "architecture", "depth", "width", "realizations", "pruned for", "size")
+
+
+# How the values of parameters are written in a line, by the types of their fields; there is no way for other types.
+WRITTEN: dict[str, Any] = {
+    "bool": bool,
+    "float": Annotated[float, _cli.WRITTEN],
+    "int": _cli.Whole,
+    "str": str,
+    "str | Architecture": str,
+    "str | None": str | None,
+}
+
+
+def _figure(*others: str) -> Any:
+    # Names of an Enum may be written with dashes as well.
+    return Parameter(choices=Enum("Figure", [(name, name) for name in (*FIGURES, OF_ARCHITECTURE, *others)]))
+
+
+def _takes(*described: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that gives a function with `**options` the fields of `attrs` classes as its options."""
+
+    def option(group: Group, field: attrs.Attribute[Any]) -> inspect.Parameter:
+        shown = Parameter(
+            help=first_sentence(field.metadata["meaning"]).replace("`", "").replace('"', ""),
+            choices=field.metadata["choices"],
+            show_choices=False,  # the meaning explains them
+            group=group,
+        )
+        return inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is attrs.NOTHING else field.default,
+            annotation=Annotated[Switch if field.default is False else WRITTEN[str(field.type)], shown],
+        )
+
+    fields = [field for field in parameters_of(*described).values() if str(field.type) in WRITTEN]
+    names = dict.fromkeys(field.metadata["group"] for field in fields)
+    groups = {name: Group(name.capitalize(), sort_key=position) for position, name in enumerate(names)}
+
+    def give(command: Callable[..., None]) -> Callable[..., None]:
+        options = [option(groups[field.metadata["group"]], field) for field in fields]
+        command.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+        return command
+
+    return give
+
+
+@_takes(Experiment, RunOptions)
+def run(**options: Any) -> None:
+    """Propagate signal and noise through random networks and save their moments.
+
+    In Python, help(moments_dnns.run_experiment) says more about every option.
+    """
+    from moments_dnns.simulation.run import run_experiment
+
+    try:
+        print(run_experiment(**options))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_saved(options.get("name_experiment"))) from None
+
+
+def plot(
+    type_plot: Annotated[str, _figure(LAYERS, SUMMARY)],
+    names: list[str],
+    /,
+    *,
+    path: Path | None = None,
+    theory: Switch = False,
+    use_tex: Switch = False,
+) -> None:
+    """Draw a figure of a saved experiment into a file, or of several over one another.
+
+    Args:
+        type_plot: Figure 2, 3, 4 or 5 of the paper, that of any architecture, of a model's layers, or of everything.
+        names: The experiments: their folders below npy/.
+        path: The file, in .pdf, .png or .svg (default: figures/NAME_TYPE_PLOT.png).
+        theory: Draw what theory says beside the curves.
+        use_tex: Let LaTeX set the text, where it is installed.
+    """
+    from moments_dnns.plots.experiments import plot_architecture, plot_figure, plot_summary
+    from moments_dnns.plots.models import plot_layers
+    from moments_dnns.results.experiments import load_experiment
+
+    if theory and type_plot in (LAYERS, SUMMARY):
+        raise ValueError(
+            refusal(f"--theory belongs to {', '.join(FIGURES)} and {OF_ARCHITECTURE}.", type_plot=type_plot)
+        )
+    others: dict[str, Callable[..., Any]] = {
+        OF_ARCHITECTURE: plot_architecture,
+        LAYERS: plot_layers,
+        SUMMARY: plot_summary,
+    }
+    draw = others.get(type_plot) or partial(plot_figure, type_plot)
+    path = path or Path("figures", f"{'_'.join(names)}_{type_plot}.png")
+    experiments = {name: load_experiment(name) for name in names}
+    moments = experiments if len(names) > 1 else experiments[names[0]]
+    options: dict[str, Any] = {"theory": True} if theory else {}
+    draw(moments, path=path, use_tex=use_tex, **options)
+    print(path)
+
+
+def show() -> None:
+    """List the experiments that are saved; a damaged one is listed with what is wrong."""
+    from moments_dnns.results.experiments import list_experiments
+
+    names = list_experiments()
+    if names:
+        _print_table([HEADER, *map(_listed, names)])
+    else:
+        print("no experiments")
+
+
+def prune(type_plot: Annotated[str, _figure()], name: str, /) -> None:
+    """Keep only the arrays that a figure draws. The others are lost.
+
+    Args:
+        type_plot: Figure 2, 3, 4 or 5 of the paper, or that of any architecture.
+        name: The experiment: its folder below npy/.
+    """
+    from moments_dnns.plots.pruning import prune_experiment
+
+    print(f"freed {_size(prune_experiment(type_plot, name))}")
+
+
+def merge(names: list[str], /, *, name_merged: str) -> None:
+    """Put the realizations of experiments that differ in their seeds only into a new one. The old ones stay.
+
+    Args:
+        names: The experiments: their folders below npy/, at least two.
+        name_merged: The new experiment.
+    """
+    from moments_dnns.results.experiments import merge_experiments
+
+    print(merge_experiments(names, name_merged))
+
+
+def delete(name: str, /) -> None:
+    """Delete an experiment for good.
+
+    Args:
+        name: The experiment: its folder below npy/.
+    """
+    from moments_dnns.results.experiments import delete_experiment
+
+    print(f"freed {_size(delete_experiment(name))}")
+
+
+def verdicts(name: str, /, *, as_json: Annotated[Switch, Parameter(name="--json")] = False) -> None:
+    """Say whether a saved experiment, or a characterized model, is pathological.
+
+    Args:
+        name: The experiment: its folder below npy/.
+        as_json: Print verdicts and numbers as JSON.
+    """
+    from moments_dnns.analysis.diagnosis import diagnose
+    from moments_dnns.results.experiments import load_experiment
+
+    diagnosis = diagnose(load_experiment(name))
+    print(json.dumps(diagnosis.to_dict(), indent=2, ensure_ascii=False) if as_json else diagnosis)
+
+
+# The commands by name, in the order in which one needs them.
+COMMANDS: dict[str, Callable[..., None]] = {
+    "run": run,
+    "plot": plot,
+    "diagnose": verdicts,
+    "list": show,
+    "prune": prune,
+    "merge": merge,
+    "delete": delete,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the arguments of `moments-dnns` ask for and return the exit code."""
+    app = _cli.application("moments-dnns", COMMANDS, "Moments of signal and noise in random neural networks.")
+    app.register_install_completion_command()
+    return _cli.call(app, argv)
+
+
+def _saved(name: str | None) -> str:
+    """Return what an interrupted run has left, and how it goes on."""
+    from moments_dnns.results.folders import experiment_folder
+    from moments_dnns.results.record import num_rows
+    from moments_dnns.results.transactions import read_record
+
+    if name is None:
+        return "interrupted: nothing is saved, because the experiment has no --name_experiment"
+    folder = experiment_folder(name)
+    try:
+        record = read_record(folder)
+    except FileNotFoundError:
+        return "interrupted before the first realizations were saved"
+    done, wanted = num_rows(record.sources), record.experiment.num_realizations
+    return f"interrupted: {done} of {wanted} realizations are saved in {folder}; the same command goes on from there"
+
+
+def _listed(name: str) -> tuple[str, ...]:
+    from moments_dnns.results.files import CorruptExperimentError
+    from moments_dnns.results.folders import experiment_folder
+    from moments_dnns.results.record import num_rows
+    from moments_dnns.results.transactions import num_bytes, read_record
+
+    folder = experiment_folder(name)
+    try:
+        record = read_record(folder)
+    except CorruptExperimentError as error:
+        return name, "damaged", "", "", "", "", str(error)
+    return (
+        name,
+        *record.experiment.headline,
+        f"{num_rows(record.sources)} of {record.experiment.num_realizations}",
+        str(record.provenance.get("pruned_for", "-")),
+        _size(num_bytes(folder)),
+    )
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _size(num_bytes: int) -> str:
+    """Return a number of bytes as people write it."""
+    units = ("B", "kB", "MB", "GB", "TB")
+    power = min(max(len(str(num_bytes)) - 1, 0) // 3, len(units) - 1)
+    return f"{num_bytes / 1000**power:.4g} {units[power]}"

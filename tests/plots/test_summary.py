@@ -1,0 +1,48 @@
+"""The summary of an experiment."""
+
+import numpy as np
+import pytest
+
+from moments_dnns.plots import experiments as plotting
+from tests.support.figures import draw, each_figure
+from tests.support.published import arrays
+from tests.support.synthetic import complete, describe
+
+
+def test_summary_shows_every_moment_at_every_place(tmp_path):
+    moments = complete(describe(num_realizations=6))
+    figure = plotting.plot_summary(moments, path=tmp_path / "summary.png")
+    assert (tmp_path / "summary.png").stat().st_size > 10_000
+    symbols = [axes.get_ylabel() for axes in figure.axes if axes.axison]
+    assert len(symbols) == len(set(symbols)) == 8
+    count = {"eff": 1}
+    for axes in figure.axes:
+        places = next((number for word, number in count.items() if word in axes.get_ylabel()), 4)
+        assert len(axes.collections) == places
+    mean = figure.axes[1].lines[2].get_ydata()
+    np.testing.assert_allclose(mean, np.log10(moments["nu2_signal_loc3"].mean(axis=0)))
+    title = figure.get_suptitle()
+    assert "architecture=bn_ff, " in title
+    assert "num_realizations=6" in title
+    assert max(map(len, title.splitlines())) <= 90
+    assert figure.get_supxlabel()
+
+
+@each_figure
+def test_summary_of_pruned_and_plain_arrays(type_plot):
+    figure = plotting.plot_summary(arrays(type_plot))
+    draw(figure)
+    assert figure.get_suptitle() == f"20 realizations at {4 if type_plot == 'vanilla_histo' else 100} depths"
+    said = {
+        "vanilla_histo": "not enough depth or realizations to tell",
+        "vanilla": "one-dimensional signal (effective rank 1.03)",
+        "bn_ff": "exploding sensitivity (1.28 [1.27, 1.28] dB per layer), collapse onto few outliers",
+        "bn_res": "well-behaved (χ as depth to the power 0.5",
+    }
+    assert said[type_plot] in figure.get_supxlabel()
+
+
+@pytest.mark.parametrize("moments", [{}, {"depth": [1, 2]}, [1, 2]])
+def test_summary_of_nothing_is_refused(moments):
+    with pytest.raises((TypeError, ValueError), match="Received: moments="):
+        plotting.plot_summary(moments)

@@ -1,0 +1,68 @@
+"""Networks whose law is known, for diagnoses."""
+
+import numpy as np
+
+from moments_dnns.analysis.verdicts import EXPLODING, ONE_DIMENSIONAL, OUTLIERS, WELL_BEHAVED
+from tests.support.published import arrays
+
+DEPTH = np.arange(2.0, 202, 2)
+
+
+SHORT = np.arange(1.0, 51)
+
+
+def network(log_chi, depth=DEPTH, num_realizations=20, spread=0.02, seed=0, **others):
+    """Arrays of a network of which ln chi is a function of depth, with independent normal deviations around it."""
+    rng = np.random.default_rng(seed)
+    noise = spread * rng.normal(size=(num_realizations, len(depth)))
+    others = {name: np.broadcast_to(array, noise.shape) for name, array in others.items()}
+    return {"log_chi_loc4": log_chi(depth) + noise, "depth": depth, **others}
+
+
+def wandering(log_chi, depth, num_realizations, step, seed=0):
+    """The same, but deviations add up from layer to layer, as they do in a network, with a step per depth."""
+    rng = np.random.default_rng(seed)
+    walk = np.cumsum(step * rng.normal(size=(num_realizations, len(depth))), axis=1)
+    return {"log_chi_loc4": log_chi(depth) + walk, "depth": depth}
+
+
+def power(exponent):
+    return lambda depth: exponent * np.log(depth)
+
+
+def exponential(rate):
+    return lambda depth: rate * depth
+
+
+KNOWN = {
+    "vanilla": (ONE_DIMENSIONAL,),
+    "bn_ff": (EXPLODING, OUTLIERS),
+    "bn_res": (WELL_BEHAVED,),
+}
+
+
+BORDERLINE = [
+    (network(exponential(0.01), SHORT, spread=0), "depth: χ grows exponentially, but not by enough"),
+    (network(exponential(0.01), SHORT, spread=0.02), "χ grows|χ may follow"),
+    (network(lambda depth: 0.55 * np.log(depth + 50), SHORT, spread=0.01), "χ grows|χ may follow"),
+    (network(power(3), SHORT, 5, spread=3), "depth or realizations: χ may follow a power of depth or an exponential"),
+    (network(exponential(0.1), DEPTH, 5, spread=20), "depth or realizations: χ may follow"),
+    (wandering(exponential(0.02), DEPTH, 5, 0.5), "depth or realizations: χ may follow"),
+    (network(exponential(0.2), num_realizations=1), "4 realizations whose numbers are finite, received 1"),
+    (network(power(0.5), num_realizations=3), "4 realizations whose numbers are finite, received 3"),
+    (network(exponential(0.2), np.arange(1.0, 6)), "6 depths"),
+    (network(exponential(0.2), np.arange(150.0, 201)), "6 depths, the last of them 2 times"),
+    (network(power(0.5), reff_signal_loc4=[[1.2], [1.8]] * 10, spread=0.001), "one-dimensional signal is neither"),
+]
+
+
+CASES = [arrays(kind, 8) for kind in KNOWN] + [moments for moments, _ in BORDERLINE[:6]]
+
+
+def model(log_chi, num_layers=60, num_realizations=8, **others):
+    depth = np.arange(1.0, num_layers + 1)
+    made = network(log_chi, depth, num_realizations, **others)
+    log_chi, _ = made.pop("log_chi_loc4"), made.pop("depth")
+    signal = np.full_like(log_chi, 2.0)
+    layers = np.array([f"layer_{i}" for i in range(num_layers)])
+    return {"log_mu2_noise": 2 * log_chi + np.log(signal), "mu2_signal": signal, **made, "layer": layers}
