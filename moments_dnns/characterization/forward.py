@@ -112,7 +112,7 @@ def passes(forward: Forward) -> Callable[[Sequence[Any], Sequence[np.ndarray]], 
             raise ValueError(
                 refusal(
                     "expected layers that the backend can differentiate; another backend may "
-                    f"(KERAS_BACKEND=jax, tensorflow or torch): {cause(error)}.",
+                    f"(KERAS_BACKEND=jax, tensorflow or torch). {cause(error)}",
                     backend=keras.backend.backend(),
                 )
             ) from error
