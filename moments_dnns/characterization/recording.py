@@ -176,7 +176,7 @@ def _level() -> Any:
     if backend == "tensorflow":
         return id(importlib.import_module("tensorflow").compat.v1.get_default_graph())
     if backend == "jax":
-        return importlib.import_module("jax").core.get_opaque_trace_state(convention="nnx")
+        return importlib.import_module("jax.extend").core.get_opaque_trace_state(convention="nnx")
     return None
 
 

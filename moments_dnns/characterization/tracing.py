@@ -222,7 +222,7 @@ def _jax(run: Callable[..., list[Tensor]], arrays: Sequence[np.ndarray]) -> tupl
         marks = Marks([id(variable) for variable in [*jaxpr.invars, *jaxpr.outvars]])
         marks.operation([], map(id, jaxpr.invars))
         for equation in jaxpr.eqns:
-            inputs = [id(each) for each in equation.invars if each.aval.dtype.kind in kinds]
+            inputs = [id(each) for each in equation.invars if getattr(each.aval.dtype, "kind", "") in kinds]
             marks.operation(inputs, map(id, equation.outvars))
         found.append(marks.above())
     return found[0], found[1]
