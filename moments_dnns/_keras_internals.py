@@ -212,8 +212,8 @@ def batch_statistics(layer: keras.layers.BatchNormalization) -> Callable[..., An
 
 
 # What is set on a layer or function: the name of `batch_statistics`, whether its call is repeated in a backward pass to
-# save memory, and whether kernels of cuDNN are used, which can be differentiated once only.
-BATCH_STATISTICS, REMATERIALIZED, CUDNN = "_moments", "_remat_mode", "use_cudnn"
+# save memory, and whether recurrent layers and attention use fused kernels, which have no forward derivative.
+BATCH_STATISTICS, REMATERIALIZED, FUSED = "_moments", "_remat_mode", ("use_cudnn", "_flash_attention")
 
 
 def rebuilt(layer: Any, attributes: dict[str, Any], add_weight: Callable[..., Any]) -> None:

@@ -39,7 +39,7 @@ def chosen_noise(noise: Any, fed: Feed) -> Noise:
     ({'x': None}, {'label': None})
     """
     if isinstance(noise, str) and noise == "normal":
-        return dict.fromkeys(_varying(fed) or fed.names)
+        return dict.fromkeys(_varying(fed))
     if isinstance(noise, Mapping):
         given = {name: each for name, each in noise.items() if each is not None}
     elif isinstance(noise, str) or (isinstance(noise, Sequence) and all(isinstance(each, str) for each in noise)):
@@ -62,11 +62,12 @@ def chosen_noise(noise: Any, fed: Feed) -> Noise:
 
 
 def _varying(fed: Feed) -> list[str]:
-    """Return the names of the floating-point inputs that vary; a mask of ones is no signal."""
+    """Return the names of the inputs that vary, without integers where others do: a mask of ones is no signal."""
     arrays = dict(zip(fed.names, fed.arrays, strict=True))
-    varying = [name for name in fed.floating if arrays[name].min() < arrays[name].max()]
-    constant = [name for name in fed.floating if name not in varying]
-    if constant and not varying:
+    names = fed.floating or fed.names
+    varying = [name for name in names if arrays[name].min() < arrays[name].max()]
+    constant = [name for name in names if name not in varying]
+    if not varying:
         _check_varying(constant[0], arrays[constant[0]])
     if constant:
         warn(f"inputs that are the same everywhere have no noise: {', '.join(constant)}")
@@ -74,8 +75,8 @@ def _varying(fed: Feed) -> list[str]:
 
 
 def _check_varying(name: str, array: np.ndarray) -> None:
-    if array.dtype.kind == "f" and array.min() == array.max():
-        raise ValueError(refusal("expected inputs that are not all the same.", input=name, value=float(array.flat[0])))
+    if array.min() == array.max():
+        raise ValueError(refusal("expected inputs that are not all the same.", input=name, value=array.flat[0].item()))
 
 
 def _fitting(noise: Any, fed: Feed) -> str:

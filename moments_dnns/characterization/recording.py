@@ -138,9 +138,8 @@ def recording(net: Network, batch_statistics: bool, added: Mapping[str, Tensor] 
 
 def _adapted(part: Any, batch_statistics: bool) -> dict[str, Any]:
     """Return what a part has instead of its own attributes while it is measured."""
-    attributes: dict[str, Any] = {internals.REMATERIALIZED: None}
-    if hasattr(part, internals.CUDNN):
-        attributes[internals.CUDNN] = False
+    fused = (name for name in internals.FUSED if hasattr(part, name))
+    attributes: dict[str, Any] = {internals.REMATERIALIZED: None, **dict.fromkeys(fused, False)}
     if batch_statistics and isinstance(part, keras.layers.BatchNormalization):
         call, statistics = part.call, internals.batch_statistics(part)
 

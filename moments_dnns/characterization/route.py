@@ -110,23 +110,22 @@ def integers_among(traced: Trace, noisy: Sequence[str], fed: Feed) -> list[str]:
 
 
 def _begins(traced: Trace, integers: Sequence[str], roots: Sequence[int]) -> list[int]:
-    """Return the places where the noise of integer inputs begins: layers first, functions where there are none."""
-    count, begins = len(traced.inputs), list[int]()
-    for index, name in enumerate(traced.inputs):
-        if name not in integers:
-            continue
-        of_input = _reached(traced.above_any, {index}) - {index}
-        behind = _reached(traced.above, {*roots, *begins})
-        first = [
-            each
-            for each in sorted(of_input - behind)
-            if not traced.places[each - count].is_block and not (traced.above[each] & (of_input | behind))
-        ]
-        layers = [each for each in first if isinstance(traced.places[each - count].part, keras.layers.Layer)]
-        begins += layers or first
-    if integers and not begins:
-        raise ValueError(refusal("expected integers that a layer makes numbers of.", noise=list(integers)))
-    return begins
+    """Return the places where the noise of integer inputs begins: layers, or functions where there are no such layers.
+
+    A layer that computes with other noise already is none: a mask of integers only chooses what attention looks at.
+    """
+    count = len(traced.inputs)
+    of_integers = _reached(traced.above_any, {traced.inputs.index(name) for name in integers})
+    candidates = [index for index in sorted(of_integers) if index >= count and not traced.places[index - count].is_block]
+    for kind in (keras.layers.Layer, keras.Operation):
+        begins = list[int]()
+        for index in candidates:
+            reached = index in _reached(traced.above, {*roots, *begins})
+            if isinstance(traced.places[index - count].part, kind) and not reached:
+                begins.append(index)
+        if begins or not integers:
+            return begins
+    raise ValueError(refusal("expected integers that a layer makes numbers of.", noise=list(integers)))
 
 
 def _reached(above: Above, roots: set[int]) -> set[int]:

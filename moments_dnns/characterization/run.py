@@ -211,5 +211,5 @@ def _hash(traced: Trace, model: keras.Model, with_weights: bool) -> str:
     """Return the hash of what is called with what settings, and perhaps of the weights."""
     digest = hashlib.sha256(traced.sha256.encode())
     for variable in model.weights if with_weights else ():
-        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable.value)).data)
+        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable))).data)
     return digest.hexdigest()

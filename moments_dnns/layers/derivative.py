@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -36,8 +36,18 @@ def jvp(function: Function, primals: Sequence[Tensor], tangents: Sequence[Tensor
     """
     if keras.backend.backend() == "tensorflow":
         return _twice_reverse(function, primals, tangents)
-    outputs, derivatives = ops.jvp(lambda *x: tuple(function(*x)), tuple(primals), tuple(tangents))
+    with _differentiable_attention():
+        outputs, derivatives = ops.jvp(lambda *x: tuple(function(*x)), tuple(primals), tuple(tangents))
     return list(outputs), list(derivatives)
+
+
+def _differentiable_attention() -> AbstractContextManager[Any]:
+    """Let PyTorch compute attention by products of matrices, as its fused kernels have no forward derivative."""
+    if keras.backend.backend() != "torch":
+        return nullcontext()
+    attention = importlib.import_module("torch.nn.attention")
+    kernels: AbstractContextManager[Any] = attention.sdpa_kernel(attention.SDPBackend.MATH)
+    return kernels
 
 
 def _twice_reverse(
