@@ -55,7 +55,7 @@ class Forward:
         """Return a row for each place: the logarithms of its moments, and the largest magnitude of its noise."""
         inputs = list(inputs)
         noisy = [self.net.fed.names.index(name) for name in self.path.inputs]
-        begins = [ops.zeros(place.shape) for place in self.path.begins]
+        begins = [ops.zeros(place.shape, "float32") for place in self.path.begins]
 
         def function(*tensors: Tensor) -> list[Tensor]:
             for index, tensor in zip(noisy, tensors, strict=False):

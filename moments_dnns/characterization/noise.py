@@ -104,31 +104,43 @@ def _checked(name: str, value: Any, shape: tuple[int, ...] | None) -> np.ndarray
     return array
 
 
-def drawn_noise(noise: Noise, path: Route, fed: Feed, seed: np.random.SeedSequence) -> list[np.ndarray]:
+def given_noise(noise: Noise, path: Route) -> list[np.ndarray | None]:
+    """Return the noise of every input and beginning of a route: an array, or None where it is drawn.
+
+    Raises:
+        ValueError: If the array for integers does not fit to what a layer makes of them.
+    """
+    given = [noise[name] for name in path.inputs]
+    for place, names in zip(path.begins, path.sources, strict=True):
+        arrays = [array for name in names if (array := noise[name]) is not None]
+        if len(arrays) > 1 or any(array.shape != place.shape for array in arrays):
+            raise ValueError(
+                refusal(
+                    f"noise of {', '.join(names)} must be 'normal' or one array of the shape {place.shape}: it begins "
+                    f"at {place.name}.",
+                    noise=[array.shape for array in arrays],
+                )
+            )
+        given.append(arrays[0] if arrays else None)
+    return given
+
+
+def drawn_noise(given: Sequence[np.ndarray | None], path: Route, fed: Feed, seed: np.random.SeedSequence) -> list[Any]:
     """Return the noise of every input and beginning of a route in the realization with a seed."""
     generator = np.random.default_rng(_seeds.child(seed, _seeds.NOISE))
-    types = {name: array.dtype for name, array in zip(fed.names, fed.arrays, strict=True)}
-    shapes = {name: array.shape for name, array in zip(fed.names, fed.arrays, strict=True)}
-    drawn = []
-    for name in path.inputs:
-        given = noise[name]
-        drawn.append((normals(generator, shapes[name]) if given is None else given).astype(types[name]))
-    integers = [given for name, given in noise.items() if name not in path.inputs]
-    for place in path.begins:
-        given = integers[0] if len(path.begins) == len(integers) == 1 else None
-        drawn.append(normals(generator, place.shape) if given is None else given)
-    return drawn
+    arrays = dict(zip(fed.names, fed.arrays, strict=True))
+    shapes = [*(arrays[name].shape for name in path.inputs), *(place.shape for place in path.begins)]
+    types: list[Any] = [*(arrays[name].dtype for name in path.inputs), *(np.float32 for _ in path.begins)]
+    return [
+        (normals(generator, shape) if array is None else array).astype(dtype)
+        for array, shape, dtype in zip(given, shapes, types, strict=True)
+    ]
 
 
-def noise_label(noise: Noise, path: Route) -> str:
+def noise_label(given: Sequence[np.ndarray | None], path: Route) -> str:
     """Return what a description says of the noise."""
-    places = [place.name for place in path.begins]
-    labels = ["normal" if (given := noise[name]) is None else dataset_label(given) for name in path.inputs]
-    if places:
-        return ", ".join(
-            [
-                *(f"{label} at {name}" for label, name in zip(labels, path.inputs, strict=True)),
-                *(f"normal at {name}" for name in places),
-            ]
-        )
+    labels = ["normal" if array is None else dataset_label(array) for array in given]
+    if path.begins:
+        names = [*path.inputs, *(place.name for place in path.begins)]
+        return ", ".join(f"{label} at {name}" for label, name in zip(labels, names, strict=True))
     return labels[0] if len(set(labels)) == 1 else ", ".join(labels)

@@ -23,12 +23,14 @@ class Route:
     Args:
         inputs: The names of the inputs that have noise.
         begins: The places where noise is added, because an input holds integers.
+        sources: For each of these, the names of the inputs of integers that it is computed from.
         places: The places that are measured behind these.
         parents: For each input, beginning and place, in this order, the positions of those that it comes from.
     """
 
     inputs: tuple[str, ...]
     begins: tuple[Place, ...]
+    sources: tuple[tuple[str, ...], ...]
     places: tuple[Place, ...]
     parents: tuple[tuple[int, ...], ...]
 
@@ -72,6 +74,7 @@ def route(traced: Trace, noisy: Sequence[str], integers: Sequence[str], patterns
     return Route(
         tuple(traced.inputs[root] for root in roots),
         tuple(traced.places[index - count] for index in begins),
+        tuple(_sources(traced, integers, index) for index in begins),
         tuple(traced.places[index - count] for index in chosen),
         tuple(tuple(sorted(position[index] for index in above)) for above in parents),
     )
@@ -116,7 +119,9 @@ def _begins(traced: Trace, integers: Sequence[str], roots: Sequence[int]) -> lis
     """
     count = len(traced.inputs)
     of_integers = _reached(traced.above_any, {traced.inputs.index(name) for name in integers})
-    candidates = [index for index in sorted(of_integers) if index >= count and not traced.places[index - count].is_block]
+    candidates = [
+        index for index in sorted(of_integers) if index >= count and not traced.places[index - count].is_block
+    ]
     for kind in (keras.layers.Layer, keras.Operation):
         begins = list[int]()
         for index in candidates:
@@ -126,6 +131,10 @@ def _begins(traced: Trace, integers: Sequence[str], roots: Sequence[int]) -> lis
         if begins or not integers:
             return begins
     raise ValueError(refusal("expected integers that a layer makes numbers of.", noise=list(integers)))
+
+
+def _sources(traced: Trace, integers: Sequence[str], place: int) -> tuple[str, ...]:
+    return tuple(name for name in integers if place in _reached(traced.above_any, {traced.inputs.index(name)}))
 
 
 def _reached(above: Above, roots: set[int]) -> set[int]:

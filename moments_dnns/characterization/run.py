@@ -24,7 +24,7 @@ from .behaviour import tell_of_behaviour
 from .forward import Forward, passes
 from .inputs import Feed, feed
 from .network import network, parts_of
-from .noise import Noise, chosen_noise, drawn_noise, noise_label
+from .noise import chosen_noise, drawn_noise, given_noise, noise_label
 from .recording import unchanged
 from .route import Route, channels_first, integers_among, route, without_idle
 from .tracing import Trace, trace
@@ -107,13 +107,14 @@ def characterize(
     patterns = _patterns(layers)
     whole(0)("depth", depth)
     fed = feed(model, inputs)
-    given = chosen_noise(noise, fed)
+    chosen = chosen_noise(noise, fed)
     generator = keras.random.SeedGenerator(0)
     with unchanged([model, *parts_of(model)]), internals.own_globals(generator):
         net = network(model, fed)
         traced = trace(net, reinitialize)
-        noisy = without_idle(traced, list(given))
+        noisy = without_idle(traced, list(chosen))
         path = route(traced, noisy, integers_among(traced, noisy, fed), patterns, depth)
+        given = given_noise(chosen, path)
         tell_of_behaviour(net.parts, traced, path, reinitialize)
         values = weights(model, traced.variables, reinitialize)
         description = Characterization(
@@ -152,7 +153,7 @@ def _batch_shape(path: Route, fed: Feed) -> tuple[int, ...]:
 
 
 def _realizer(
-    description: Characterization, forward: Forward, values: Weights, noise: Noise
+    description: Characterization, forward: Forward, values: Weights, noise: Sequence[np.ndarray | None]
 ) -> Callable[[int], dict[str, np.ndarray]]:
     """Return the function that computes the realization with an index."""
     run = passes(forward)
@@ -211,5 +212,5 @@ def _hash(traced: Trace, model: keras.Model, with_weights: bool) -> str:
     """Return the hash of what is called with what settings, and perhaps of the weights."""
     digest = hashlib.sha256(traced.sha256.encode())
     for variable in model.weights if with_weights else ():
-        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable))).data)
+        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(keras.ops.copy(variable))).data)
     return digest.hexdigest()

@@ -61,7 +61,7 @@ class Weights:
         first: dict[bytes, int] = {}
         found = {}
         for variable, each in zip(states, seeds, strict=False):
-            now = np.asarray(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable)))
+            now = np.asarray(keras.ops.convert_to_numpy(keras.ops.copy(variable)))
             found[id(variable)] = np.array([first.setdefault(now.tobytes(), int(each)), 0], now.dtype)
         return found
 
