@@ -57,6 +57,7 @@ HUB: dict[str, dict[str, Any]] = {
     "Llama": GROUPED,
     "MiT": {
         "layerwise_depths": [1, 1],
+        "num_layers": 2,
         "hidden_dims": [8, 16],
         "layerwise_num_heads": [1, 2],
         "layerwise_sr_ratios": [2, 1],

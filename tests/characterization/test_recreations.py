@@ -376,6 +376,7 @@ def test_a_process_in_float64():
         moments = characterize(model, data, reinitialize=False)
     finally:
         keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
     assert moments["nu2_signal"][0, -1] == pytest.approx(mean_square(model(data)), rel=1e-5)
 
 
