@@ -26,6 +26,6 @@ def test_the_last_layer_agrees_with_the_backbone_and_with_finite_differences(nam
         keras.config.set_dtype_policy("float32")
     # Two blocks of attention and a feed-forward part, each opened.
     assert tried.rows > 20
-    # Moments are taken in float32; differences of float64 have six digits.
+    # Moments are taken in float32, and so are some steps within these models, which leaves differences three digits.
     assert abs(tried.signal) < 1e-5
     assert abs(tried.noise) < 1e-2
