@@ -23,6 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 
+from moments_dnns._validation import cause
 from moments_dnns.characterization.inputs import Feed, feed
 from moments_dnns.characterization.network import Network, network
 from moments_dnns.characterization.noise import chosen_noise
@@ -215,8 +216,11 @@ def main(chosen: Sequence[str]) -> None:
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            rows.append(tried(name, make))
-        print(table(rows[-1:]).splitlines()[-1], flush=True)
+            try:
+                rows.append(tried(name, make))
+                print(table(rows[-1:]).splitlines()[-1], flush=True)
+            except Exception as error:  # the others are tried all the same
+                print(f"{name}: {cause(error)}", file=sys.stderr, flush=True)
         keras.backend.clear_session()
         gc.collect()
     if not chosen:
