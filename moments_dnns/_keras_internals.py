@@ -1,4 +1,4 @@
-"""What this library uses of Keras beyond its public interface: if a new version of Keras breaks it, here.
+"""All uses of Keras beyond its public interface, the only ones that a new version of Keras may break.
 
 `tests/test_keras_internals.py` has a test for each function; `requirements.txt` allows the versions of Keras that pass.
 """
@@ -18,10 +18,10 @@ Initializer = Callable[..., Any]
 
 
 class TensorSeed(keras.random.SeedGenerator):
-    """A seed that is a tensor, where Keras' own generators take integers only.
+    """A seed that is a tensor; Keras' own generators take integers only.
 
-    Keras asks a generator for `next()` and nothing else, so that this one has no state: a layer that draws with it
-    stays a pure function of its seed.
+    Keras calls nothing but `next()` of a generator. This one has no state: a layer that draws with it is a pure
+    function of its seed.
 
     Args:
         seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
@@ -34,7 +34,7 @@ class TensorSeed(keras.random.SeedGenerator):
     """
 
     def __init__(self, seed: Any):
-        # The parent's would make a variable for its state.
+        # The parent's __init__ is not called: it would make a variable for its state.
         self.seed = ops.cast(seed, "uint32" if keras.backend.backend() == "jax" else "int32")
 
     def next(self, ordered: bool = True) -> Any:
@@ -65,7 +65,7 @@ def seeded(initializer: Initializer, seed: Any) -> Initializer:
 def initializer_of(variable: keras.Variable) -> Initializer | None:
     """Return the initializer of a variable that was made in a `keras.StatelessScope` which has not ended yet.
 
-    Keras forgets it as soon as the variable has a value; then, and where there was none, this is None.
+    It is None for a variable that was made with a value, or has one by now: Keras then drops the initializer.
 
     Example:
 
@@ -78,7 +78,7 @@ def initializer_of(variable: keras.Variable) -> Initializer | None:
 
 
 def is_functional(model: keras.Model) -> bool:
-    """Tell whether a model holds a graph of calls, as models made of inputs and outputs do.
+    """Return whether a model has a graph of calls, as models made of inputs and outputs have.
 
     Example:
 
@@ -90,11 +90,14 @@ def is_functional(model: keras.Model) -> bool:
 
 
 def nodes(model: keras.Model) -> Iterator[Any]:
-    """Yield the nodes of a functional model that compute something, in the order in which Keras runs them.
+    """Yield the nodes of a functional model, but for its inputs, in the order in which Keras runs them.
 
-    Returns:
-        Keras' own nodes, with `operation` (what is called), `arguments` (its `args` and `kwargs`), `input_tensors` and
-        `outputs`, both symbolic.
+    Args:
+        model: A model for which `is_functional` holds.
+
+    Yields:
+        Keras' own nodes, with `operation` (what is called), `arguments` (its `args` and `kwargs`), and the symbolic
+        `input_tensors` and `outputs`.
 
     Example:
 
@@ -107,7 +110,7 @@ def nodes(model: keras.Model) -> Iterator[Any]:
 
 
 def layers_within(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """Return the layers inside a layer, however deep.
+    """Return all layers inside a layer, those of its layers included.
 
     Example:
 

@@ -72,7 +72,7 @@ HUB: dict[str, dict[str, Any]] = {
     "Phi3": GROUPED,
     "Qwen": GROUPED,
     "ResNet": {
-        "input_conv_filters": [8],
+        "input_conv_filters": [64],
         "input_conv_kernel_sizes": [7],
         "stackwise_num_filters": [64, 64],
         "stackwise_num_blocks": [1, 1],

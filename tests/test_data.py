@@ -305,11 +305,3 @@ def test_a_batch_depends_on_its_seed_alone():
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
         assert not np.array_equal(getattr(first, name), getattr(other, name))
     assert seed.n_children_spawned == 3
-
-
-@given(st.integers(0, 2**128), st.lists(st.integers(0, 2**31), max_size=2), st.integers(0, 5))
-def test_child_is_what_spawn_gives_and_leaves_the_seed_alone(entropy, key, index):
-    seed = np.random.SeedSequence(entropy, spawn_key=key)
-    derived = child(seed, index)
-    assert seed.n_children_spawned == 0
-    np.testing.assert_array_equal(derived.generate_state(4), seed.spawn(index + 1)[index].generate_state(4))

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "moments_dnns"
 # The floors, from the ground up. A room (a folder, or a module beside them) imports from lower floors only, so that
 # rooms of one floor are strangers to each other; those of the ground floor stand side by side in the order given.
 FLOORS = (
-    ("_validation", "_cli", "_seeds", "_backend", "_keras_internals", "moments", "data"),
+    ("_validation", "_cli", "_seeds", "_backend", "_keras_internals", "moments", "_datasets", "data"),
     ("descriptions",),
     ("layers", "results"),
     ("theory",),
@@ -47,7 +47,7 @@ AT_THE_TOP = {
     },
 }
 IN_A_FUNCTION = {
-    "keras": {"_backend", "data", "descriptions.keras_objects", "simulation.run"},
+    "keras": {"_backend", "_datasets", "descriptions.keras_objects", "simulation.run"},
     "pandas": {"results.moments"},
     "xarray": {"results.moments"},
 }

@@ -1,4 +1,4 @@
-"""Characterization: the description of what was measured along the layers of a Keras model."""
+"""Characterization: the frozen, checked description of a Keras model's result, measured along its layers."""
 
 from __future__ import annotations
 
@@ -41,15 +41,16 @@ def _parents(name: str, value: Any) -> tuple[tuple[int, ...], ...]:
 
 @attrs.frozen
 class Characterization(Description):
-    """The description of what was measured along the layers of a Keras model: what decides the numbers.
+    """The description of what was measured along the layers of a Keras model: everything that decides the numbers.
 
     Args:
         model: The name of the model.
-        layers: Names of the layers that were measured, the input first, in the order in which they run.
-        parents: For each of them, the positions of those that its inputs come from, measured ones in between or not.
+        layers: Names of the measured layers, the input first, in the order in which they run.
+        parents: For each measured layer, the positions in `layers` of those that its inputs come from; layers that
+            were not measured may lie in between.
         num_realizations: How often weights and noise were drawn.
-        batch_shape: Shape of the images, the batch first.
-        images: Which images: the label of the array.
+        batch_shape: Shape of the images, the batch size first.
+        images: Label of the array of images.
         noise: `"normal"`, or the label of an array.
         reinitialize: Whether weights were drawn afresh for every realization.
         seed: The only source of randomness; realization k has the child seed of index k.
@@ -89,7 +90,7 @@ class Characterization(Description):
             raise ValueError(refusal(f"expected parents of {len(self.layers)} layers.", parents=self.parents))
 
     def differences(self, other: Description) -> dict[str, tuple[Any, Any]]:
-        """Return in what two descriptions differ, in a few words where they are long."""
+        """Return the parameters in which two descriptions differ, long ones in a few words: {name: values}."""
         differences = super().differences(other)
         differences.pop("parents", None)
         if "layers" in differences:
@@ -120,12 +121,12 @@ class Characterization(Description):
 
     @property
     def places(self) -> tuple[str, ...]:
-        """One place without a name: behind the layer."""
+        """One place without a name: after the layer."""
         return ("",)
 
     @property
     def headline(self) -> tuple[str, str, str]:
-        """The model and its number of layers, which have no common width."""
+        """The name of the model, its number of layers, and `"-"`: layers have no common width."""
         return self.model, str(len(self.layers)), "-"
 
     @property
@@ -134,15 +135,15 @@ class Characterization(Description):
         return {"depth": np.arange(1, len(self.layers) + 1, dtype="<i8"), "layer": np.array(self.layers, "<U")}
 
     def derive(self, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-        """Return an array that is there or follows, `log_growth` too: see `moments.derive`."""
+        """Return an array by its name, `log_growth` too, derived where it is not there: see `moments.derive`."""
         if name == "log_growth":
             return self._log_growth(super().derive(arrays, "log_mu2_noise"), super().derive(arrays, "mu2_signal"))
         return super().derive(arrays, name)
 
     def _log_growth(self, log_noise: np.ndarray, signal: np.ndarray) -> np.ndarray:
-        """Return the logarithm of chi behind a layer over that of its inputs, taken together; 0 of the first."""
+        """Return ln of chi after a layer over chi of its inputs taken together; 0 for the first layer."""
         growth = np.zeros(log_noise.shape)
-        with np.errstate(divide="ignore", invalid="ignore"):  # a warning named what is not finite when it was measured
+        with np.errstate(divide="ignore", invalid="ignore"):  # numbers that are not finite were warned of before
             log_signal = np.log(signal)
             for layer, parents in enumerate(self.parents):
                 if parents:
