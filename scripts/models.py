@@ -1,9 +1,9 @@
 """The table of docs/models.md: what `characterize` makes of all of `keras.applications` and of models of keras_hub.
 
-python -m scripts.models                  # every model, written to docs/models.md: an hour on two cores
-python -m scripts.models VGG16 Bert       # some of them, printed
+python -m scripts.models                  # every model: an hour on two cores
+python -m scripts.models VGG16 Bert       # some of them
 
-Models are made in float64, which leaves finite differences the digits to compare with; some round to float32 inside.
+Models are made in float64, which leaves finite differences the digits to compare with.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ from moments_dnns.characterization.tracing import trace
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "models.md"
 BEGIN, END = "<!-- the table of scripts/models.py begins -->", "<!-- the table of scripts/models.py ends -->"
-STEP = 1e-4
+HEADER = ("| model | rows | seconds | signal | noise |", "|---|---|---|---|---|")
+# Steps of differences: small for networks with corners, larger for those that round to float32 inside.
+STEPS = (1e-6, 1e-4)
 RNG = np.random.default_rng(0)
 
 TEXT = {"vocabulary_size": 20, "num_layers": 2, "hidden_dim": 8, "intermediate_dim": 16}
@@ -96,7 +98,7 @@ class Tried(NamedTuple):
         rows: How many inputs and layers were measured.
         seconds: How long one realization took, tracing and compiling included.
         signal: Relative difference of the mean square of the last layer and of the model's own output.
-        noise: Relative difference of the mean square of the noise there and of finite differences.
+        noise: Relative difference of the mean square of the noise there and of finite differences, at the better step.
     """
 
     name: str
@@ -186,46 +188,50 @@ def tried(name: str, make: Callable[[], keras.Model]) -> Tried:
         model, given, noise={names.get(name, name): noise for name, noise in noises.items()}, **options
     )
     seconds = time.monotonic() - start
-    # Of several outputs, the last layer is one.
-    triples = zip(*(outputs(net, fed, noises, sign * STEP) for sign in (-1, 0, 1)), strict=True)
-    signal = moments["nu2_signal"][0, -1]
-    low, middle, high = min(triples, key=lambda triple: abs(np.mean(triple[1] ** 2) - signal))
-    difference = np.mean(((high - low) / (2 * STEP)) ** 2)
+    signal, noise = moments["nu2_signal"][0, -1], np.exp(moments["log_mu2_noise"][0, -1])
+    squares = [float(np.mean(each**2)) for each in outputs(net, fed, noises, 0.0)]
+    last = int(np.argmin(np.abs(np.array(squares) - signal)))  # of several outputs, the last layer is one
+    errors = []
+    for step in STEPS:
+        low, high = (outputs(net, fed, noises, sign * step)[last] for sign in (-1, 1))
+        errors.append(float(noise / np.mean(((high - low) / (2 * step)) ** 2) - 1))
     return Tried(
         name,
         len(moments["layer"]),
         seconds,
-        float(signal / np.mean(middle**2) - 1),
-        float(np.exp(moments["log_mu2_noise"][0, -1]) / difference - 1),
+        float(signal / squares[last] - 1),
+        min(errors, key=abs),
     )
 
 
-def table(rows: Sequence[Tried]) -> str:
-    """Return rows as a table of Markdown."""
-    lines = ["| model | rows | seconds | signal | noise |", "|---|---|---|---|---|"]
-    lines += [f"| {row.name} | {row.rows} | {row.seconds:.1f} | {row.signal:.0e} | {row.noise:.0e} |" for row in rows]
-    return "\n".join(lines)
-
-
 def main(chosen: Sequence[str]) -> None:
-    """Try the chosen models, or all of them, and write the table in the document."""
+    """Try the chosen models, or all of them, and put their rows into the table of the document."""
     keras.config.set_floatx("float64")
-    rows = []
     for name, make in [*applications(), *backbones()]:
         if chosen and name.removeprefix("keras_hub ") not in chosen:
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                rows.append(tried(name, make))
-                print(table(rows[-1:]).splitlines()[-1], flush=True)
+                row = tried(name, make)
             except Exception as error:  # the others are tried all the same
                 print(f"{name}: {cause(error)}", file=sys.stderr, flush=True)
+                continue
+        print(row, flush=True)
+        write(row)
         keras.backend.clear_session()
         gc.collect()
-    if not chosen:
-        before, _, rest = DOCUMENT.read_text().partition(BEGIN)
-        DOCUMENT.write_text(f"{before}{BEGIN}\n\n{table(rows)}\n\n{END}{rest.partition(END)[2]}")
+
+
+def write(row: Tried) -> None:
+    """Put a row into the table of the document, in the place of an earlier one of that model."""
+    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
+    present, _, after = rest.partition(END)
+    lines = {line.split(" | ")[0]: line for line in present.splitlines() if line.startswith("| ")}
+    lines.pop("| model", None)
+    lines[f"| {row.name}"] = f"| {row.name} | {row.rows} | {row.seconds:.1f} | {row.signal:.0e} | {row.noise:.0e} |"
+    table = "\n".join([*HEADER, *(lines[name] for name in sorted(lines))])
+    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}")
 
 
 if __name__ == "__main__":
