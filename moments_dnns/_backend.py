@@ -136,14 +136,15 @@ def use_backend(backend: str) -> None:
         )
 
 
-def describe_device(backend: str) -> dict[str, Any]:
+def describe_device(backend: str, any_policy: bool = False) -> dict[str, Any]:
     """Return what the numbers of a result depend on beside its description: `backend`, `devices` and `dtype`.
 
     Args:
         backend: The backend that Keras is to run on.
+        any_policy: Whether Keras' default policy may be any, as for layers that have policies of their own.
 
     Raises:
-        ValueError: If networks cannot run on the backend, or Keras' default policy is not float32.
+        ValueError: If networks cannot run on the backend, or Keras' default policy must be float32 and is not.
         RuntimeError: If Keras runs on another backend.
     """
     if backend not in PRECISION_CONTEXTS:
@@ -156,7 +157,7 @@ def describe_device(backend: str) -> dict[str, Any]:
     use_backend(backend)
     import keras
 
-    if keras.config.dtype_policy().name != "float32":
+    if not any_policy and keras.config.dtype_policy().name != "float32":
         raise ValueError(
             refusal(
                 "networks run in float32: expected Keras' default policy.",
@@ -164,3 +165,28 @@ def describe_device(backend: str) -> dict[str, Any]:
             )
         )
     return {"backend": backend, "devices": _devices(), "dtype": keras.config.floatx()}
+
+
+def compiled(function: Callable[..., Any], within: bool = False) -> Callable[..., Any]:
+    """Return a function of tensors as the backend compiles it: a graph, by XLA where models are.
+
+    Args:
+        function: The function.
+        within: Whether it is called within another one that is compiled. TensorFlow then optimizes it by itself, once
+            for all calls with the same shapes, which takes a fraction of the time.
+
+    Example:
+
+    >>> float(compiled(lambda x: x + 1)(keras.ops.ones(())))
+    2.0
+    """
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "jax":
+        return importlib.import_module("jax").jit(function)
+    if backend == "tensorflow":
+        tensorflow = importlib.import_module("tensorflow")
+        options = {"experimental_attributes": {"_noinline": True}} if within else {"jit_compile": uses_xla()}
+        return tensorflow.function(function, autograph=False, **options)
+    return function

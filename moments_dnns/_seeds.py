@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 # The children of a realization's seed, each named after what it draws.
-IMAGES, NOISE, WEIGHTS = range(3)
+IMAGES, NOISE, WEIGHTS, GENERATORS = range(4)
 
 
 def child(seed: np.random.SeedSequence, index: int) -> np.random.SeedSequence:

@@ -6,6 +6,7 @@ import inspect
 import math
 import numbers
 import operator
+import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -151,7 +152,14 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
-def first_line(error: Exception) -> str:
-    """Return the type of an error and the first line of its message."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else ''}".strip()
+def cause(error: Exception) -> str:
+    r"""Return what is at the root of an error in one line, without what Keras puts around it.
+
+    Example:
+
+    >>> cause(TypeError("Exception encountered when calling LSTM.call().\n\n\x1b[1mno derivative\x1b[0m"))
+    'TypeError: no derivative'
+    """
+    lines = [line.strip() for line in re.sub("\x1b\\[[0-9;]*m", "", str(error)).splitlines()]
+    said = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
+    return f"{type(error).__name__}: {said[0] if said else ''}".strip()

@@ -33,7 +33,14 @@ GROUND = FLOORS[0]
 # The libraries that take long to import, and where that may happen: at the top of a module, or within a function.
 # Rooms by name, modules of a room as `room.module`.
 AT_THE_TOP = {
-    "keras": {"_keras_internals", "layers", "simulation.blocks", "simulation.network", "characterization"},
+    "keras": {
+        "_keras_internals",
+        "layers",
+        "simulation.blocks",
+        "simulation.network",
+        "characterization",
+        "scripts.models",
+    },
     "matplotlib": {
         f"plots.{module}"
         for module in ("curves", "experiments", "histograms", "models", "panels", "style", "theory_lines", "ticks")

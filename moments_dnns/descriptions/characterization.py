@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
@@ -55,6 +55,8 @@ class Characterization(Description):
         reinitialize: Whether weights were drawn afresh for every realization.
         seed: The only source of randomness; realization k has the child seed of index k.
         sha256: Hash of the model's configuration, of its weights too where these were kept.
+        compute_reff_signal: Whether effective ranks of the signal were taken.
+        compute_reff_noise: Whether effective ranks of the noise were taken.
 
     Raises:
         TypeError, ValueError: If a value is refused.
@@ -80,6 +82,8 @@ class Characterization(Description):
     reinitialize: bool = parameter(boolean, default=True)
     seed: int = parameter(whole(0), default=0)
     sha256: str = parameter(text, default="0")
+    compute_reff_signal: bool = parameter(boolean, default=True)
+    compute_reff_noise: bool = parameter(boolean, default=True)
 
     def __attrs_post_init__(self) -> None:
         if len(self.parents) != len(self.layers):
@@ -98,6 +102,12 @@ class Characterization(Description):
             differences["settings or weights of layers"] = (f"hash {one[:8]}", f"hash {two[:8]}")
         return differences
 
+    @classmethod
+    def from_fields(cls, fields: Any) -> Self:
+        """Return the description of the fields of a JSON object; earlier versions always took effective ranks."""
+        earlier = {"compute_reff_signal": True, "compute_reff_noise": True}
+        return super().from_fields({**earlier, **fields} if isinstance(fields, dict) else fields)
+
     @property
     def num_computations(self) -> int:
         """Number of layers that were measured."""
@@ -105,8 +115,9 @@ class Characterization(Description):
 
     @property
     def array_names(self) -> tuple[str, ...]:
-        """All moments, which are taken at every layer."""
-        return tuple(MOMENTS)
+        """The moments, which are taken at every layer."""
+        left_out = {"reff_signal": self.compute_reff_signal, "reff_noise": self.compute_reff_noise}
+        return tuple(name for name in MOMENTS if left_out.get(name, True))
 
     @property
     def places(self) -> tuple[str, ...]:

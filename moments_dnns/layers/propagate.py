@@ -10,17 +10,15 @@ from jaxtyping import Float
 from keras import ops
 
 from moments_dnns._keras_internals import layers_within
-from moments_dnns._validation import boolean, first_line, refusal
+from moments_dnns._validation import boolean, cause, refusal
 
 from .core import Rescaling
+from .derivative import jvp
 from .state import State, Tensor, register
-
-# Keras' layers and functions that interpolate images: affine functions without a forward derivative in TensorFlow.
-AFFINE = ("UpSampling2D", "Resizing", "Resize")
 
 
 def lift(function: Callable[..., Any], states: Sequence[State], name: str) -> list[State]:
-    """Return the states after a function of tensors, by forward-mode differentiation.
+    """Return the states after a function of tensors, by its derivative.
 
     Formula: `y = f(x)`, `dy = f'(x) dx`, with `f'(x) dx` summed over the inputs. The noises are brought to the largest
     of their scales first, so that they can be added; the noise of each output is divided by its root mean square.
@@ -57,13 +55,11 @@ def lift(function: Callable[..., Any], states: Sequence[State], name: str) -> li
         return [ops.cast(output, "float32") for output in outputs]
 
     try:
-        outputs, tangents = ops.jvp(flat, tuple(signals), tuple(noises))
+        outputs, tangents = jvp(flat, signals, noises)
     except Exception as error:
-        raise _without_derivative(name, first_line(error)) from error
-    if any(tangent is None for tangent in tangents):
-        raise _without_derivative(
-            name, "its output does not depend on its input in a way that this backend differentiates"
-        )
+        raise ValueError(
+            refusal(f"expected layers with a derivative, but {name!r} has none here ({cause(error)}).", layer=name)
+        ) from error
     return [_rescaled(output, tangent, log_noise) for output, tangent in zip(outputs, tangents, strict=True)]
 
 
@@ -75,10 +71,6 @@ def _rescaled(signal: Float[Tensor, "*shape"], noise: Float[Tensor, "*shape"], l
     """Return the state of a true signal and a noise, which is divided by its root mean square."""
     noise, log_noise = Rescaling.rescaled(noise, log_noise)
     return State(signal, noise, ops.zeros_like(log_noise), log_noise)
-
-
-def _without_derivative(name: str, reason: str) -> ValueError:
-    return ValueError(refusal(f"expected layers with a derivative, but {name!r} has none here ({reason}).", layer=name))
 
 
 def normalize_with_batch(layer: keras.layers.BatchNormalization, state: State) -> State:
@@ -123,7 +115,7 @@ def normalize_with_batch(layer: keras.layers.BatchNormalization, state: State) -
 class Propagate(keras.layers.Wrapper):
     """Apply any Keras layer to a state, so that it can be used among the layers of this library.
 
-    Formula: `y = f(x)`, `dy = f'(x) dx`, exact by forward-mode differentiation; at a corner of the function, the
+    Formula: `y = f(x)`, `dy = f'(x) dx`, exact by automatic differentiation; at a corner of the function, the
     derivative is the backend's (0 for a ReLU at 0). Dropout is off. The layer keeps its weights from call to call.
 
     Args:
@@ -214,18 +206,9 @@ def propagate(
                 layer=name,
             )
         )
-    if type(layer).__name__ in AFFINE and len(states) == 1:
-        return [_affine(function, states[0])]
     return lift(function, states, name)
 
 
 def _parts(layer: Any) -> list[Any]:
     """Return all layers inside a layer; none inside a function."""
     return layers_within(layer) if isinstance(layer, keras.layers.Layer) else []
-
-
-def _affine(function: Callable[..., Any], state: State) -> State:
-    """Return the state after an affine function, whose derivative is its difference from its value at 0."""
-    tangent = function(state.noise) - function(ops.zeros_like(state.noise))
-    signal = function(_true_signal(state))
-    return _rescaled(ops.cast(signal, "float32"), ops.cast(tangent, "float32"), state.log_noise)

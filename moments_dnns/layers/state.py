@@ -54,7 +54,9 @@ def _mean_over_batch(x: Float[Tensor, "batch ..."]) -> Float[Tensor, "..."]:
         return ops.mean(x, axis=0)
     # On a CPU without XLA, a product of matrices is three to six times faster than ops.mean.
     batch_size, *shape = x.shape
-    return ops.reshape(ops.matmul(ops.ones((1, batch_size)), ops.reshape(x, (batch_size, -1))) / batch_size, shape)
+    return ops.reshape(
+        ops.matmul(ops.ones((1, batch_size), x.dtype), ops.reshape(x, (batch_size, -1))) / batch_size, shape
+    )
 
 
 def centred(x: Float[Tensor, "*points channels"]) -> Float[Tensor, "*points channels"]:
