@@ -37,12 +37,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Return a function of the door, imported only now: the command line answers `--help` without it."""
+    """Import a function of this module when it is first used: `--help` answers at once without it."""
     return getattr(moments_dnns, name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the arguments ask for and return the exit code."""
+    """Run the command that the arguments name and return the exit code."""
     chosen = {name: commands.COMMANDS[name] for name in ("list", "prune", "merge", "delete")}
     help = "List, prune, merge and delete the experiments below npy/."
     return _cli.call(_cli.application("manage_experiments.py", chosen, help), argv)

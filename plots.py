@@ -38,12 +38,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Return a function of the door, imported only now: the command line answers `--help` without it."""
+    """Import a function of this module when it is first used: `--help` answers at once without it."""
     return getattr(moments_dnns, name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Draw the figure that the arguments ask for and return the exit code."""
+    """Draw the figure that the arguments describe and return the exit code."""
     return _cli.call(_cli.application("plots.py", commands.plot), argv)
 
 

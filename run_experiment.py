@@ -20,12 +20,12 @@ __all__ = ["main", "run_experiment"]
 
 
 def __getattr__(name: str) -> Any:
-    """Return a function of the door, imported only now: the command line answers `--help` without it."""
+    """Import a function of this module when it is first used: `--help` answers at once without it."""
     return getattr(moments_dnns, name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the experiment that the arguments describe, print what came out and return the exit code."""
+    """Run the experiment that the arguments describe, print its result and return the exit code."""
     return _cli.call(_cli.application("run_experiment.py", commands.run), argv)
 
 

@@ -154,7 +154,7 @@ def measure_settings(
     *,
     settings: str = ",".join(SETTINGS),
     backends: str = ",".join(installed_backends()),
-    repeats: _cli.Whole = 7,
+    repeats: _cli.Integer = 7,
     quick: _cli.Switch = False,
     write_results: WriteSwitch = False,
 ) -> None:

@@ -92,7 +92,7 @@ def largest_z(experiment: Experiment, one: dict[str, np.ndarray], other: dict[st
 def measure_figures(
     *,
     figures: str = ",".join(FIGURES),
-    repeats: _cli.Whole = 8,
+    repeats: _cli.Integer = 8,
     anyway: _cli.Switch = False,
     write_results: WriteSwitch = False,
 ) -> None:

@@ -104,7 +104,7 @@ def draw_curves(axes: Axes, points: Sequence[Point], value: Any, proportional: b
 def grow(
     *,
     backend: Annotated[str, Parameter(choices=installed_backends())] = installed_backends()[0],
-    repeats: _cli.Whole = 3,
+    repeats: _cli.Integer = 3,
     quick: _cli.Switch = False,
     write_results: WriteSwitch = False,
 ) -> None:

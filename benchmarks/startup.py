@@ -45,7 +45,7 @@ def save(num_realizations: int = 1_000) -> None:
     )
 
 
-def measure_beginnings(*, repeats: _cli.Whole = 5, write_results: WriteSwitch = False) -> None:
+def measure_beginnings(*, repeats: _cli.Integer = 5, write_results: WriteSwitch = False) -> None:
     """Measure how long it takes to import, load, plot and ask for help, each in a process of its own.
 
     Args:

@@ -1,8 +1,8 @@
-"""What a deep network does to its input before it has learnt anything (arXiv 1811.03087).
+"""Moments of signal and noise in randomly initialised deep networks (arXiv 1811.03087).
 
-The public names are listed in `__init__.pyi` and imported when they are first used: importing the package starts
-no backend and changes nothing. The rest is in `moments_dnns.layers`, `.simulation`, `.theory`, `.analysis`, `.plots`,
-`.data` and `.moments`.
+The main names are listed in `__init__.pyi` and imported when they are first used: importing the package starts
+no backend and changes nothing. The others are in `moments_dnns.layers`, `.simulation`, `.theory`, `.analysis`,
+`.plots`, `.data` and `.moments`.
 """
 
 import lazy_loader

@@ -6,7 +6,7 @@ from . import plots as plots
 from . import simulation as simulation
 from . import theory as theory
 from .analysis.diagnosis import diagnose as diagnose
-from .analysis.layers import layer_summary as layer_summary
+from .analysis.model_layers import layer_summary as layer_summary
 from .characterization.run import characterize as characterize
 from .data import load_images as load_images
 from .descriptions.architecture import ARCHITECTURES as ARCHITECTURES

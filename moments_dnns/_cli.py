@@ -1,7 +1,8 @@
-"""What all command lines share: how options are written, and errors in one line."""
+"""What all command lines share: how options are written, and how errors become one line."""
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -12,19 +13,18 @@ from cyclopts import App, CycloptsError, Parameter, Token
 
 FAILED = 2
 
+INTERRUPTED = 130  # 128 plus the number of SIGINT, as in shells
 
-INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
+# Errors whose messages are clear without the name of their class.
+NAMELESS = (TypeError, ValueError, LookupError, OSError, RuntimeError, ImportError, CycloptsError)
 
+# Lines of TensorFlow's messages that locate an error; the line that describes it comes after these.
+LOCATION = re.compile(r"Graph execution error|Detected at node|\s*File ")
 
-# Errors whose message says what is wrong without their name.
-PLAIN = (TypeError, ValueError, LookupError, OSError, RuntimeError, ImportError, CycloptsError)
+# The exit code where the reader of the output has gone, as `head` does: no error, and nothing to print.
+UNREAD = 1
 
-
-# Lines in which TensorFlow says where an error comes from, before it says what is wrong.
-PLACE = re.compile(r"Graph execution error|Detected at node|\s*File ")
-
-
-# What to do about errors that come from elsewhere, by a pattern of their type and message.
+# What to do about errors of other libraries, by a pattern of their type and message.
 ADVICE = {
     r"No module named '(jax|jaxlib|tensorflow|torch)'|Unable to import backend": (
         "KERAS_BACKEND must name a backend that is installed: tensorflow, jax or torch"
@@ -35,7 +35,7 @@ ADVICE = {
 }
 
 
-def _number(kind: type, tokens: Sequence[Token]) -> Any:
+def _strict_number(kind: type, tokens: Sequence[Token]) -> Any:
     text = tokens[0].value
     try:
         return kind(text)
@@ -43,26 +43,27 @@ def _number(kind: type, tokens: Sequence[Token]) -> Any:
         raise ValueError(f"expected {'an integer' if kind is int else 'a number'}, received {text!r}.") from error
 
 
-# Numbers as they are written: without this, cyclopts rounds 3.7 where an integer is expected.
-WRITTEN = Parameter(converter=_number)
+# Types of options. Without the converter, cyclopts rounds 3.7 where an integer is expected.
+Integer = Annotated[int, Parameter(converter=_strict_number)]
+Number = Annotated[float, Parameter(converter=_strict_number)]
 
-
-Whole = Annotated[int, WRITTEN]
-
-
-# What is off unless it is asked for, and needs no option that turns it off.
+# An option that is off by default, and therefore has no `--no_...` to turn it off.
 Switch = Annotated[bool, Parameter(negative=(), show_default=False)]
 
 
 def application(name: str, commands: Callable[..., Any] | Mapping[str, Callable[..., Any]], help: str = "") -> App:
     """Return a command line of one command, or of several by name.
 
-    Their signatures and docstrings say what it takes. Options may be written with underscores or dashes.
+    Options and their help come from the signatures and docstrings of the functions. They may be written with
+    underscores or dashes.
 
     Args:
-        name: What it is called by.
-        commands: The functions.
-        help: What several commands do together.
+        name: Its name, as users type it.
+        commands: The function of the only command, or the functions of several by name.
+        help: What several commands are for, in a sentence.
+
+    Returns:
+        The command line, for `call`.
     """
     app = App(
         name=name,
@@ -84,24 +85,30 @@ def application(name: str, commands: Callable[..., Any] | Mapping[str, Callable[
 
 
 def call(app: App, argv: Sequence[str] | None = None, interrupted: str = "interrupted") -> int:
-    """Do what the arguments ask for and return the exit code.
+    """Run the command that the arguments name and return the exit code: 0; 2 after an error; 130, or 143, after an interrupt.
 
-    An error of any kind is one line on stderr and gives 2, or its traceback in Python's development mode (`-X dev`);
-    Ctrl-C gives 130, or the exit code that the interrupt holds.
+    An error of any kind is printed as one line on stderr; in Python's development mode (`-X dev`) it is raised.
+    Letters that the output cannot hold, such as a chi in ASCII, are written as escapes.
 
     Args:
         app: The command line.
-        argv: The arguments; those of this process if it is None.
-        interrupted: What Ctrl-C says, where the command itself says nothing.
+        argv: The arguments; by default those of this process.
+        interrupted: The message after Ctrl-C, where the `KeyboardInterrupt` has none.
     """
-    # TensorFlow greets at length otherwise. This process is ours; an import of the package leaves the variable alone.
+    # Otherwise TensorFlow prints many lines when it starts. A command line owns its process, so it may set this; an
+    # import of the package may not.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    words = sys.argv[1:] if argv is None else [*argv]
+    arguments = sys.argv[1:] if argv is None else [*argv]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        if not words and app.default_command is None:
+        if not arguments and app.default_command is None:
             commands = ", ".join(name for name in app if not name.startswith("-"))
             raise ValueError(f"expected a command: {commands}; --help explains them.")
-        app(words)
+        app(arguments)
+        print(end="", flush=True)
+    except BrokenPipeError:
+        return UNREAD
     except KeyboardInterrupt as interrupt:
         print(f"{app.name[0]}: {str(interrupt) or interrupted}", file=sys.stderr)
         return getattr(interrupt, "exit_code", INTERRUPTED)
@@ -110,11 +117,13 @@ def call(app: App, argv: Sequence[str] | None = None, interrupted: str = "interr
             raise
         print(f"{app.name[0]}: error: {one_line(error)}", file=sys.stderr)
         return FAILED
+    finally:
+        _drop_unwritten()
     return 0
 
 
 def one_line(error: Exception) -> str:
-    """Return what went wrong in one line, with what to do about it where the message does not say so.
+    """Return the message of an error in one line, with what to do about it if `ADVICE` knows.
 
     Example:
 
@@ -125,11 +134,19 @@ def one_line(error: Exception) -> str:
     """
     # str() of a KeyError quotes its message.
     message = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-    lines = [line.strip() for line in message.splitlines() if line.strip() and not PLACE.match(line)]
+    lines = [line.strip() for line in message.splitlines() if line.strip() and not LOCATION.match(line)]
     name = type(error).__name__
-    named = [] if lines and isinstance(error, PLAIN) else [name]
-    advice = [words for pattern, words in ADVICE.items() if re.search(pattern, f"{name}: {message}")]
+    named = [] if lines and isinstance(error, NAMELESS) else [name]
+    advice = [hint for pattern, hint in ADVICE.items() if re.search(pattern, f"{name}: {message}")]
     return ": ".join([*named, *lines[:1], *advice])
+
+
+def _drop_unwritten() -> None:
+    """Drop output that could not be written, which Python would try, and complain about, once more when it ends."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _underscored(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What this library uses of Keras beyond its public interface: if a new version of Keras breaks it, here.
+"""All uses of Keras beyond its public interface, the only ones that a new version of Keras may break.
 
 `tests/test_keras_internals.py` has a test for each function; `requirements.txt` allows the versions of Keras that pass.
 """
@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -16,10 +18,10 @@ Initializer = Callable[..., Any]
 
 
 class TensorSeed(keras.random.SeedGenerator):
-    """A seed that is a tensor, where Keras' own generators take integers only.
+    """A seed that is a tensor; Keras' own generators take integers only.
 
-    Keras asks a generator for `next()` and nothing else, so that this one has no state: a layer that draws with it
-    stays a pure function of its seed.
+    Keras calls nothing but `next()` of a generator. This one has no state: a layer that draws with it is a pure
+    function of its seed.
 
     Args:
         seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
@@ -32,7 +34,7 @@ class TensorSeed(keras.random.SeedGenerator):
     """
 
     def __init__(self, seed: Any):
-        # The parent's would make a variable for its state.
+        # The parent's __init__ is not called: it would make a variable for its state.
         self.seed = ops.cast(seed, "uint32" if keras.backend.backend() == "jax" else "int32")
 
     def next(self, ordered: bool = True) -> Any:
@@ -63,7 +65,7 @@ def seeded(initializer: Initializer, seed: Any) -> Initializer:
 def initializer_of(variable: keras.Variable) -> Initializer | None:
     """Return the initializer of a variable that was made in a `keras.StatelessScope` which has not ended yet.
 
-    Keras forgets it as soon as the variable has a value; then, and where there was none, this is None.
+    It is None for a variable that was made with a value, or has one by now: Keras then drops the initializer.
 
     Example:
 
@@ -76,7 +78,7 @@ def initializer_of(variable: keras.Variable) -> Initializer | None:
 
 
 def is_functional(model: keras.Model) -> bool:
-    """Tell whether a model holds a graph of calls, as models made of inputs and outputs do.
+    """Return whether a model has a graph of calls, as models made of inputs and outputs have.
 
     Example:
 
@@ -88,11 +90,14 @@ def is_functional(model: keras.Model) -> bool:
 
 
 def nodes(model: keras.Model) -> Iterator[Any]:
-    """Yield the nodes of a functional model that compute something, in the order in which Keras runs them.
+    """Yield the nodes of a functional model, but for its inputs, in the order in which Keras runs them.
 
-    Returns:
-        Keras' own nodes, with `operation` (what is called), `arguments` (which `filled` takes), `input_tensors` and
-        `outputs`, both symbolic.
+    Args:
+        model: A model for which `is_functional` holds.
+
+    Yields:
+        Keras' own nodes, with `operation` (what is called), `arguments` (its `args` and `kwargs`), and the symbolic
+        `input_tensors` and `outputs`.
 
     Example:
 
@@ -104,26 +109,8 @@ def nodes(model: keras.Model) -> Iterator[Any]:
         yield from (node for node in of_depth if not node.is_input)
 
 
-def filled(arguments: Any, tensors: Mapping[int, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the positional and the named arguments of a node, with tensors in the places of symbolic ones.
-
-    Args:
-        arguments: The `arguments` of a node.
-        tensors: The tensors, by the `id` of the symbolic ones.
-
-    Example:
-
-    >>> inputs = keras.Input((4,))
-    >>> node = next(nodes(keras.Model(inputs, ops.add(inputs, 2.0))))
-    >>> filled(node.arguments, {id(inputs): "here"})
-    (('here', 2.0), {})
-    """
-    args, kwargs = arguments.fill_in(tensors)
-    return args, kwargs
-
-
 def layers_within(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """Return the layers inside a layer, however deep.
+    """Return all layers inside a layer, those of its layers included.
 
     Example:
 
@@ -134,14 +121,177 @@ def layers_within(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     return list(layer._flatten_layers(include_self=False))
 
 
-def copied_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
-    """Return a copy of a `Lambda` layer, with the same function.
-
-    Its `get_config` holds the function as code, which Keras loads only where code is trusted.
+def operations(model: Any) -> list[Any]:
+    """Return the layers and functions of a model's graph, each once, in the order in which Keras runs them.
 
     Example:
 
-    >>> copied_lambda(keras.layers.Lambda(ops.relu, (4,), name="relu")).compute_output_shape((3, 4))
-    (3, 4)
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="dense")])
+    >>> [operation.name for operation in operations(model)], operations(keras.layers.Dense(2))
+    (['dense'], [])
     """
-    return keras.layers.Lambda(layer.function, layer._output_shape, arguments=layer.arguments, name=layer.name)
+    graph = getattr(model, "_functional", None) or model  # of a sequential model
+    return list({id(node.operation): node.operation for node in nodes(graph)}.values()) if is_functional(graph) else []
+
+
+def constants(model: keras.Model) -> Iterator[Any]:
+    """Yield what the operations of a functional model are given beside symbolic tensors, functions as attributes too.
+
+    Example:
+
+    >>> inputs = keras.Input((4,))
+    >>> list(constants(keras.Model(inputs, inputs * 3.0)))
+    [3.0]
+    """
+    for node in nodes(model):
+        given = [list(node.arguments.args), dict(node.arguments.kwargs)]
+        if not isinstance(node.operation, keras.layers.Layer):
+            given.append({name: value for name, value in vars(node.operation).items() if not name.startswith("_")})
+        for value in keras.tree.flatten(given):
+            if not isinstance(value, keras.KerasTensor | str):
+                yield value
+
+
+def sublayers(layer: Any) -> list[Any]:
+    """Return the layers that a layer holds, one level deep.
+
+    Example:
+
+    >>> [inner.name for inner in sublayers(keras.layers.TimeDistributed(keras.layers.Dense(2, name="dense")))]
+    ['dense']
+    """
+    return list(getattr(layer, "_layers", []))
+
+
+def own_variables(layer: Any) -> list[Any]:
+    """Return the variables of a layer itself, without those of layers that it holds and of its seed generators.
+
+    Example:
+
+    >>> dense = keras.layers.Dense(2)
+    >>> dense.build((None, 4))
+    >>> [variable.name for variable in own_variables(dense)]
+    ['kernel', 'bias']
+    """
+    return [*getattr(layer, "_trainable_variables", []), *getattr(layer, "_non_trainable_variables", [])]
+
+
+def takes_training(layer: Any) -> bool:
+    """Tell whether the call of a layer has an argument `training`.
+
+    Example:
+
+    >>> takes_training(keras.layers.Dropout(0.5)), takes_training(keras.layers.ReLU())
+    (True, False)
+    """
+    return bool(getattr(layer, "_call_has_training_arg", False))
+
+
+def without_training(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any], Any]:
+    """Return the arguments of a layer's call without `training`, and its value.
+
+    Example:
+
+    >>> without_training(keras.layers.Dropout(0.5), ("x",), {"training": True})
+    (('x',), {}, True)
+    """
+    bound = layer._call_signature.bind(*args, **kwargs)
+    training = bound.arguments.pop("training", None)
+    return bound.args, bound.kwargs, training
+
+
+def batch_statistics(layer: keras.layers.BatchNormalization) -> Callable[..., Any]:
+    """Return the method by which batch normalization takes mean and variance of a batch.
+
+    Example:
+
+    >>> layer = keras.layers.BatchNormalization()
+    >>> layer.build((None, 2))
+    >>> [np.asarray(each).tolist() for each in batch_statistics(layer)(np.array([[1.0, 2.0], [3.0, 2.0]]), None)]
+    [[2.0, 2.0], [1.0, 0.0]]
+    """
+    statistics: Callable[..., Any] = layer._moments
+    return statistics
+
+
+# What is set on a layer or function: the name of `batch_statistics`, whether its call is repeated in a backward pass to
+# save memory, and whether recurrent layers and attention use fused kernels, which have no forward derivative.
+BATCH_STATISTICS, REMATERIALIZED, FUSED = "_moments", "_remat_mode", ("use_cudnn", "_flash_attention")
+
+
+def rebuilt(layer: Any, attributes: dict[str, Any], add_weight: Callable[..., Any]) -> None:
+    """Call the `build` of a layer's class on a stand-in for the layer, as the layer itself was built.
+
+    Args:
+        layer: The layer, which was built and is not changed.
+        attributes: The attributes of the stand-in.
+        add_weight: Is called instead of the layer's method.
+
+    Example:
+
+    >>> dense = keras.layers.Dense(2)
+    >>> dense.build((None, 4))
+    >>> rebuilt(dense, dict(vars(dense)), lambda name, shape, **_: print(name, shape))
+    kernel (4, 2)
+    bias (2,)
+    """
+    stand_in: Any = object.__new__(type(layer))
+    vars(stand_in).update({name: each for name, each in attributes.items() if name not in ("_tracker", "build")})
+    stand_in._initialize_tracker()
+    vars(stand_in)["add_weight"] = add_weight
+    with keras.StatelessScope():
+        type(layer).build(stand_in, **(getattr(layer, "_build_shapes_dict", None) or {}))
+
+
+def is_seed_state(variable: Any) -> bool:
+    """Tell whether a variable is the state of a seed generator.
+
+    Example:
+
+    >>> is_seed_state(keras.random.SeedGenerator(3).state), is_seed_state(keras.Variable(np.ones(2)))
+    (True, False)
+    """
+    return variable.name == "seed_generator_state" and not keras.backend.is_float_dtype(variable.dtype)
+
+
+@contextmanager
+def own_globals(generator: keras.random.SeedGenerator) -> Iterator[None]:
+    """Let functions without a seed draw from a generator, and give back Keras' own, and its counts of names.
+
+    Example:
+
+    >>> draws = []
+    >>> for _ in range(2):
+    ...     with own_globals(keras.random.SeedGenerator(3)):
+    ...         draws.append(np.asarray(keras.random.normal((2,))).tolist())
+    >>> draws[0] == draws[1]
+    True
+    """
+    state = importlib.import_module("keras.src.backend.common.global_state")
+    before = state.get_global_attribute("global_seed_generator")
+    names = state.get_global_attribute("object_name_uids")
+    counts = None if names is None else names.copy()
+    state.set_global_attribute("global_seed_generator", generator)
+    try:
+        yield
+    finally:
+        state.set_global_attribute("global_seed_generator", before)
+        if names is not None:
+            names.clear()
+            names.update(counts)
+
+
+def copy_mask(source: Any, target: Any) -> None:
+    """Give a tensor the mask that rides on another one.
+
+    Example:
+
+    >>> source = keras.layers.Embedding(3, 2, mask_zero=True)(np.array([[0, 1]]))
+    >>> target = source + 1
+    >>> copy_mask(source, target)
+    >>> np.asarray(target._keras_mask).tolist()
+    [[False, True]]
+    """
+    mask = getattr(source, "_keras_mask", None)
+    if mask is not None:
+        target._keras_mask = mask

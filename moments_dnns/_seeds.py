@@ -1,11 +1,11 @@
-"""The tree of seeds: what each child of a realization's seed draws."""
+"""The tree of seeds: an experiment's seed has a child for each realization, which has a child for each use."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# The children of a realization's seed, by what they draw.
-IMAGES, NOISE, WEIGHTS = range(3)
+# The children of a realization's seed, each named after what it draws.
+IMAGES, NOISE, WEIGHTS, GENERATORS = range(4)
 
 
 def child(seed: np.random.SeedSequence, index: int) -> np.random.SeedSequence:
@@ -21,7 +21,11 @@ def child(seed: np.random.SeedSequence, index: int) -> np.random.SeedSequence:
 
 
 def of_realization(seed: int, index: int) -> np.random.SeedSequence:
-    """Return the seed of a realization, which depends on its index alone, not on how many there are.
+    """Return the seed of a realization of an experiment; it does not depend on how many realizations there are.
+
+    Args:
+        seed: The seed of the experiment.
+        index: The index of the realization, from 0 on.
 
     Example:
 
@@ -32,7 +36,14 @@ def of_realization(seed: int, index: int) -> np.random.SeedSequence:
 
 
 def integers(seed: np.random.SeedSequence, count: int) -> np.ndarray:
-    """Return integers from 0 to 2**31 - 1, which every backend takes as seeds.
+    """Return integers from a seed, from 0 to 2**31 - 1: every backend takes these as seeds.
+
+    Args:
+        seed: The seed.
+        count: How many integers.
+
+    Returns:
+        Array of shape (count,), uint32.
 
     Example:
 

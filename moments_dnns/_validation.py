@@ -1,22 +1,29 @@
-"""Checks of single values, and the form of errors and warnings."""
+"""Checks of single values, and the wording of errors and warnings."""
 
 from __future__ import annotations
 
 import inspect
+import math
 import numbers
 import operator
-import sys
+import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+# A check takes the name of a parameter and its value, and returns the value, converted if need be, or raises TypeError
+# or ValueError.
 Check = Callable[[str, Any], Any]
 
 
 def refusal(expected: str, **received: Any) -> str:
-    """Return the message of an error: what was expected, and the values received.
+    """Return the message of an error.
+
+    Args:
+        expected: What was expected, or what to do instead, as a sentence.
+        received: The values that are refused, by name.
 
     Example:
 
@@ -27,7 +34,7 @@ def refusal(expected: str, **received: Any) -> str:
 
 
 def whole(minimum: int) -> Check:
-    """Accept integers, NumPy's too, from `minimum` on; refuse booleans and floats such as 10.0."""
+    """Return a check that accepts integers of at least `minimum`, NumPy's too; booleans and 10.0 are no integers."""
 
     def check(name: str, value: Any) -> int:
         expected = f"{name} must be an integer of at least {minimum}."
@@ -42,19 +49,21 @@ def whole(minimum: int) -> Check:
 
 
 def non_negative(name: str, value: Any) -> float:
-    """Accept finite real numbers from 0 on, NumPy's too; refuse booleans and strings."""
+    """Check that a value is a finite real number of at least 0, NumPy's too, and return it as a float."""
     expected = f"{name} must be a finite number of at least 0."
     if is_boolean(value) or not isinstance(value, numbers.Real):
         raise TypeError(refusal(expected, **{name: value}))
-    # Compared as it is: an integer may be too large for a float.
-    number: Any = value
-    if not 0 <= number <= sys.float_info.max:
+    try:
+        number = float(value)
+    except OverflowError:  # an integer may be too large for a float
+        number = math.inf
+    if not 0 <= number < math.inf:
         raise ValueError(refusal(expected, **{name: value}))
-    return float(number)
+    return number
 
 
 def positive(name: str, value: Any) -> float:
-    """Accept finite real numbers above 0, NumPy's too; refuse booleans and strings."""
+    """Check that a value is a finite real number above 0, NumPy's too, and return it as a float."""
     number = non_negative(name, value)
     if not number:
         raise ValueError(refusal(f"{name} must be above 0.", **{name: value}))
@@ -62,7 +71,7 @@ def positive(name: str, value: Any) -> float:
 
 
 def one_of(known: Iterable[str]) -> Check:
-    """Accept the known names only."""
+    """Return a check that accepts the known names only; they are its `choices`."""
     names = tuple(known)
 
     def check(name: str, value: Any) -> str:
@@ -78,7 +87,7 @@ def one_of(known: Iterable[str]) -> Check:
 
 
 def optional(check: Check) -> Check:
-    """Accept None, and what a check accepts.
+    """Return a check that accepts None and the values of another check.
 
     Example:
 
@@ -93,10 +102,10 @@ def optional(check: Check) -> Check:
 
 
 def require(*conditions: tuple[object, str, Mapping[str, Any]]) -> None:
-    """Refuse values that do not go together.
+    """Refuse values that do not fit each other.
 
     Args:
-        conditions: For each, whether it holds, what is expected, and the values received.
+        conditions: Triples of whether a condition holds, the sentence that states it, and the values received.
 
     Raises:
         ValueError: At the first condition that does not hold.
@@ -114,7 +123,7 @@ def require(*conditions: tuple[object, str, Mapping[str, Any]]) -> None:
 
 
 def text(name: str, value: Any) -> str:
-    """Accept strings that are not empty."""
+    """Check that a value is a string that is not empty, and return it."""
     expected = f"{name} must be a string that is not empty."
     if not isinstance(value, str):
         raise TypeError(refusal(expected, **{name: value}))
@@ -124,26 +133,33 @@ def text(name: str, value: Any) -> str:
 
 
 def boolean(name: str, value: Any) -> bool:
-    """Accept True and False, NumPy's too."""
+    """Check that a value is True or False, NumPy's too, and return it as a bool."""
     if not is_boolean(value):
         raise TypeError(refusal(f"{name} must be True or False.", **{name: value}))
     return bool(value)
 
 
 def is_boolean(value: Any) -> bool:
-    """Tell whether a value is True or False, of Python's or of NumPy's."""
+    """Return whether a value is True or False, Python's or NumPy's."""
     return isinstance(value, bool | np.bool_)
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn the caller of this library: the warning points at the line outside of it."""
+    """Issue a warning that points at the line of the user's code that called this library."""
     level, frame = 1, inspect.currentframe()
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
 
 
-def first_line(error: Exception) -> str:
-    """Return an error in one line."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else ''}".strip()
+def cause(error: Exception) -> str:
+    r"""Return what is at the root of an error in one line, without what Keras puts around it.
+
+    Example:
+
+    >>> cause(TypeError("Exception encountered when calling LSTM.call().\n\n\x1b[1mno derivative\x1b[0m"))
+    'TypeError: no derivative'
+    """
+    lines = [line.strip() for line in re.sub("\x1b\\[[0-9;]*m", "", str(error)).splitlines()]
+    said = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
+    return f"{type(error).__name__}: {said[0] if said else ''}".strip()

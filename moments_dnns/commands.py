@@ -1,6 +1,6 @@
-"""The command line `moments-dnns`: a function for each command, whose signature and docstring say what it takes.
+"""The command line `moments-dnns`: a function for each command, whose signature and docstring give its options.
 
-What a command works with is imported when it is called, so that `--help` answers at once.
+Commands import what they need when they are called, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -26,20 +26,18 @@ from moments_dnns.plots.architectures import OF_ARCHITECTURE
 from moments_dnns.plots.figures import FIGURES
 from moments_dnns.simulation.options import RunOptions
 
+# The figures of `plot` beside `FIGURES` and that of any architecture.
 LAYERS = "layers"
-
-
 SUMMARY = "summary"
 
-
+# The columns of `list`.
 HEADER = ("name", "architecture", "depth", "width", "realizations", "pruned for", "size")
 
-
-# How the values of parameters are written in a line, by the types of their fields; there is no way for other types.
-WRITTEN: dict[str, Any] = {
+# Types of options, by the types of the fields that they set. A field of any other type has no option.
+OPTION_TYPES: dict[str, Any] = {
     "bool": bool,
-    "float": Annotated[float, _cli.WRITTEN],
-    "int": _cli.Whole,
+    "float": _cli.Number,
+    "int": _cli.Integer,
     "str": str,
     "str | Architecture": str,
     "str | None": str | None,
@@ -47,40 +45,40 @@ WRITTEN: dict[str, Any] = {
 
 
 def _figure(*others: str) -> Any:
-    # Names of an Enum may be written with dashes as well.
+    # cyclopts takes the names of an Enum with dashes too.
     return Parameter(choices=Enum("Figure", [(name, name) for name in (*FIGURES, OF_ARCHITECTURE, *others)]))
 
 
-def _takes(*described: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return a decorator that gives a function with `**options` the fields of `attrs` classes as its options."""
+def _with_options_of(*classes: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that makes the fields of `attrs` classes the options of a function with `**options`."""
 
     def option(group: Group, field: attrs.Attribute[Any]) -> inspect.Parameter:
-        shown = Parameter(
+        parameter = Parameter(
             help=first_sentence(field.metadata["meaning"]).replace("`", "").replace('"', ""),
             choices=field.metadata["choices"],
-            show_choices=False,  # the meaning explains them
+            show_choices=False,  # the help explains them
             group=group,
         )
         return inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty if field.default is attrs.NOTHING else field.default,
-            annotation=Annotated[Switch if field.default is False else WRITTEN[str(field.type)], shown],
+            annotation=Annotated[Switch if field.default is False else OPTION_TYPES[str(field.type)], parameter],
         )
 
-    fields = [field for field in parameters_of(*described).values() if str(field.type) in WRITTEN]
+    fields = [field for field in parameters_of(*classes).values() if str(field.type) in OPTION_TYPES]
     names = dict.fromkeys(field.metadata["group"] for field in fields)
     groups = {name: Group(name.capitalize(), sort_key=position) for position, name in enumerate(names)}
 
-    def give(command: Callable[..., None]) -> Callable[..., None]:
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
         options = [option(groups[field.metadata["group"]], field) for field in fields]
         command.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
         return command
 
-    return give
+    return decorate
 
 
-@_takes(Experiment, RunOptions)
+@_with_options_of(Experiment, RunOptions)
 def run(**options: Any) -> None:
     """Propagate signal and noise through random networks and save their moments.
 
@@ -106,7 +104,7 @@ def plot(
         type_plot: Figure 2, 3, 4 or 5 of the paper, that of any architecture, of a model's layers, or of everything.
         names: The experiments: their folders below npy/.
         path: The file, in .pdf, .png or .svg (default: figures/NAME_TYPE_PLOT.png).
-        theory: Draw what theory says beside the curves.
+        theory: Draw theoretical curves beside the measured ones.
         use_tex: Let LaTeX set the text, where it is installed.
     """
     from moments_dnns.plots.experiments import plot_architecture, plot_figure, plot_summary
@@ -132,12 +130,12 @@ def plot(
 
 
 def show() -> None:
-    """List the experiments that are saved; a damaged one is listed with what is wrong."""
+    """List the saved experiments; a damaged one is listed with the reason."""
     from moments_dnns.results.experiments import list_experiments
 
     names = list_experiments()
     if names:
-        _print_table([HEADER, *map(_listed, names)])
+        _print_table([HEADER, *map(_row_of, names)])
     else:
         print("no experiments")
 
@@ -207,7 +205,7 @@ def verdicts(name: str, /, *, as_json: Annotated[Switch, Parameter(name="--json"
     print(json.dumps(diagnosis.to_dict(), indent=2, ensure_ascii=False) if as_json else diagnosis)
 
 
-# The commands by name, in the order in which one needs them.
+# The commands by name, in the order of `--help`.
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "plot": plot,
@@ -221,13 +219,14 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the arguments of `moments-dnns` ask for and return the exit code."""
+    """Run the command that the arguments of `moments-dnns` name and return the exit code."""
     app = _cli.application("moments-dnns", COMMANDS, "Moments of signal and noise in random neural networks.")
     app.register_install_completion_command()
     return _cli.call(app, argv)
 
 
-def _listed(name: str) -> tuple[str, ...]:
+def _row_of(name: str) -> tuple[str, ...]:
+    """Return the cells of an experiment in the table of `list`."""
     from moments_dnns.results.files import CorruptExperimentError
     from moments_dnns.results.folders import experiment_folder
     from moments_dnns.results.record import num_rows

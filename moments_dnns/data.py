@@ -1,39 +1,26 @@
-"""Images: known data sets, a photograph, your own array or file; and batches of them."""
+"""Images of a known data set, an array or a file, and the batches that realizations draw from them."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import math
 import os
-import socket
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
 import attrs
 import numpy as np
-from PIL import Image
 
 from . import _seeds
+from ._datasets import DATASETS, SUFFIXES, read_images
 from ._validation import refusal, whole
 
 Dataset: TypeAlias = str | os.PathLike[str] | np.ndarray
 
+# The types that images keep, or become; any other type of numbers becomes float64.
+DTYPES = {"bool": np.uint8, "uint8": np.uint8, "float32": np.float32}
 
-SUFFIXES = (".npy", ".npz")
-
-
-KEPT = {"bool": np.uint8, "uint8": np.uint8, "float32": np.float32}  # Any other type of number becomes float64.
-
-
-SECONDS_TO_ANSWER = 30.0  # of a server from which a data set is downloaded
-
-
-CONTENT = "images must be a numeric array of shape (images, height, width) or (images, height, width, channels)."
+EXPECTED = "images must be a numeric array of shape (images, height, width) or (images, height, width, channels)."
 
 
 @attrs.frozen(eq=False)
@@ -42,8 +29,8 @@ class Images:
 
     Args:
         images: (images, height, width, channels), uint8, float32 or float64, read-only.
-        label: What `Experiment.dataset` says of them.
-        sha256: Hash of dtype, shape and bytes of the array as it was given.
+        label: The name of the data set, as in `Experiment.dataset`.
+        sha256: Hash of dtype, shape and bytes of the original array.
     """
 
     images: np.ndarray
@@ -53,12 +40,12 @@ class Images:
 
 @attrs.frozen(eq=False)
 class Batch:
-    """What goes into one realization.
+    """The input of one realization.
 
     Args:
         signal: (batch, height, width, channels), float32, of mean 0 and variance 1 in every channel.
         noise: The same shape, float32, i.i.d. N(0, 1).
-        num_constant_channels: How many channels have no standard deviation, and are zero.
+        num_constant_channels: Number of channels that are constant over the batch; their signal is zero.
     """
 
     signal: np.ndarray
@@ -67,7 +54,7 @@ class Batch:
 
 
 def dataset_label(dataset: Dataset) -> str:
-    """Return what an experiment records of a data set, without loading it.
+    """Return the text by which an experiment records a data set, without loading it.
 
     Args:
         dataset: A known name, a path to `.npy` or `.npz`, or an array.
@@ -96,7 +83,9 @@ def dataset_label(dataset: Dataset) -> str:
 
 
 def load_images(dataset: Dataset) -> Images:
-    """Load images. Bytes and float32 are kept as they are, booleans become bytes and other numbers float64.
+    """Return the images of a data set, a file or an array.
+
+    Bytes and float32 keep their type, booleans become bytes, all other numbers float64.
 
     Args:
         dataset: `"cifar10"` or `"mnist"` (the training images, downloaded once by Keras), `"photo"` (10,000 crops of
@@ -121,25 +110,25 @@ def load_images(dataset: Dataset) -> Images:
     if isinstance(dataset, np.ndarray):
         array = dataset
     else:
-        array = DATASETS[label]() if label in DATASETS else _from_file(label)
+        array = DATASETS[label]() if label in DATASETS else read_images(label)
     sha256 = _hash(array)
     return Images(_checked(array, label), label, sha256)
 
 
 def draw_batch(images: Images, batch_size: int, *, flatten: bool, seed: np.random.SeedSequence) -> Batch:
-    """Draw different images and their noise: the input of one realization.
+    """Return a batch of different images, drawn without replacement, and its noise.
 
     Every channel of the signal is standardised over (batch, height, width), `x = (y - mean(y)) / std(y)`; a channel
-    that is constant over the batch is centred and left at zero. Two children of the seed draw the images and the noise.
+    that is constant over the batch becomes zero. Two children of the seed draw the images and the noise.
 
     Args:
-        images: Where to draw from.
-        batch_size: Number of images.
+        images: The images to draw from.
+        batch_size: Number of images in the batch.
         flatten: Whether images become one pixel of height * width * channels channels, before they are standardised.
-        seed: What the batch depends on; it is not changed.
+        seed: The seed of the realization; it is not changed.
 
     Returns:
-        The batch.
+        The batch, of shape (batch_size, height, width, channels), or (batch_size, 1, 1, height * width * channels).
 
     Raises:
         ValueError: If there are fewer images than `batch_size`, or every channel of the batch is constant.
@@ -175,10 +164,10 @@ def draw_batch(images: Images, batch_size: int, *, flatten: bool, seed: np.rando
 
 
 def normals(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Draw independent normal numbers by Box and Muller, as weights are drawn: three times faster than NumPy's way.
+    """Return independent N(0, 1) numbers, by the method of Box and Muller: three times faster than NumPy's own.
 
     Args:
-        generator: Where uniform numbers come from.
+        generator: The generator of the uniform numbers that it takes.
         shape: The shape of the result.
 
     Returns:
@@ -197,14 +186,14 @@ def normals(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarra
 
 
 def _standardised(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the signal, and which channels are constant."""
-    # Constants become exactly zero, and a large common level costs no digits of the differences.
+    """Return the standardised pixels as float32, and which channels are constant, of shape (channels,)."""
+    # Subtracting a pixel makes constants exactly zero, and keeps the digits of small differences at a large level.
     centred = pixels - pixels[0, 0, 0].astype(np.float64)
-    # Dividing by the largest difference first keeps its square within range, however small or large it is.
+    # Dividing by the largest difference keeps the squares below within the range of float64.
     largest = np.abs(centred).max(0).max((0, 1))
     constant = largest == 0
     centred /= np.where(constant, 1, largest)
-    # Averages run over the batch first, because NumPy is slow at sums over all axes but a short last one.
+    # The mean over the batch is taken first: NumPy is slow at sums over all axes but a short last one.
     centred -= centred.mean(0).mean((0, 1))
     variance = np.square(centred).mean(0).mean((0, 1))
     centred /= np.sqrt(np.where(constant, 1, variance))
@@ -213,20 +202,20 @@ def _standardised(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _hash(array: np.ndarray) -> str:
     if array.dtype.kind not in "biuf":
-        raise TypeError(refusal(CONTENT, dtype=array.dtype))
+        raise TypeError(refusal(EXPECTED, dtype=array.dtype))
     digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
     digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
 def _checked(array: np.ndarray, label: str) -> np.ndarray:
-    """Return a copy with four axes that nobody can change, of a type of `KEPT` or float64."""
+    """Return a read-only copy of shape (images, height, width, channels), or refuse what are no images."""
     if array.ndim not in (3, 4) or array.size == 0:
-        raise ValueError(refusal(CONTENT, dataset=label, shape=array.shape))
+        raise ValueError(refusal(EXPECTED, dataset=label, shape=array.shape))
     if array.ndim == 4 and array.shape[1] in (1, 3) and 4 < array.shape[2] == array.shape[3]:
-        raise ValueError(refusal(f"{CONTENT} Channels come last: np.moveaxis(images, 1, -1).", shape=array.shape))
-    with np.errstate(over="ignore"):  # What is beyond float64 becomes infinite, and is refused as such.
-        images = np.array(array, KEPT.get(array.dtype.name, np.float64), order="C").reshape(*array.shape[:3], -1)
+        raise ValueError(refusal(f"{EXPECTED} Channels come last: np.moveaxis(images, 1, -1).", shape=array.shape))
+    with np.errstate(over="ignore"):  # numbers beyond float64 become infinite, and are refused below
+        images = np.array(array, DTYPES.get(array.dtype.name, np.float64), order="C").reshape(*array.shape[:3], -1)
     lowest, highest = float(images.min()), float(images.max())
     if not np.isfinite(highest - lowest):
         raise ValueError(
@@ -236,84 +225,3 @@ def _checked(array: np.ndarray, label: str) -> np.ndarray:
         raise ValueError(refusal("images must vary: every channel is constant.", dataset=label, shape=array.shape))
     images.flags.writeable = False
     return images
-
-
-def _from_file(path: str) -> np.ndarray:
-    if not Path(path).is_file():
-        raise FileNotFoundError(refusal("dataset must be an existing .npy or .npz file.", dataset=path))
-    try:
-        with open(path, "rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return loaded
-            (name,) = loaded.files
-            return loaded[name]
-    except (ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(
-            refusal(
-                "dataset must be a .npy file, or a .npz file of exactly one array, that NumPy reads "
-                f"without pickle ({error}).",
-                dataset=path,
-            )
-        ) from error
-
-
-@contextmanager
-def _answering(seconds: float) -> Iterator[None]:
-    """Give up on servers that say nothing for so long: Keras waits for ever."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-def _from_keras(name: str) -> Callable[[], np.ndarray]:
-    def load() -> np.ndarray:
-        from keras import datasets
-
-        try:
-            with _answering(SECONDS_TO_ANSWER):
-                (images, _), _ = getattr(datasets, name).load_data()
-        except Exception as error:  # Keras raises nothing narrower when a download fails.
-            raise ConnectionError(
-                refusal(
-                    f"{name!r} is not at hand, and Keras could not download it ({error}). dataset='photo' needs no "
-                    "network; so do an array of images and a path to .npy or .npz.",
-                    dataset=name,
-                )
-            ) from error
-        return images
-
-    return load
-
-
-def _photo() -> np.ndarray:
-    """Return 10,000 square crops, at places and scales (1/6 to 2/3 of the height) drawn once and for all, half flipped.
-
-    Windows of 32 x 32 pixels are mostly flat. Larger ones, averaged down to that size, hold edges and shapes as the
-    images of data sets do.
-    """
-    spec = importlib.util.find_spec("matplotlib")  # Finds the folder without importing the plotting library.
-    if spec is None or spec.origin is None:
-        raise FileNotFoundError(
-            refusal("Matplotlib must be installed: its sample data holds the photograph.", dataset="photo")
-        )
-    path = Path(spec.origin).parent / "mpl-data" / "sample_data" / "grace_hopper.jpg"
-    with Image.open(path) as file:
-        photo = file.convert("RGB").reduce(2)
-    rng = np.random.default_rng(0)
-    size = photo.height * np.exp(rng.uniform(np.log(1 / 6), np.log(2 / 3), 10_000))
-    left, top = rng.random((2, 10_000)) * (np.array([[photo.width], [photo.height]]) - size)
-    boxes = np.stack([left, top, left + size, top + size], axis=1)
-    crops = np.stack([np.asarray(photo.resize((32, 32), Image.Resampling.BOX, box=tuple(box))) for box in boxes])
-    crops[::2] = crops[::2, :, ::-1]
-    return crops
-
-
-DATASETS: dict[str, Callable[[], np.ndarray]] = {
-    "cifar10": _from_keras("cifar10"),
-    "mnist": _from_keras("mnist"),
-    "photo": _photo,
-}

@@ -1,4 +1,4 @@
-"""The table of moments, what follows from them, and the names of arrays. No Keras here."""
+"""The table of moments, the quantities derived from them, and the names of arrays. No Keras here."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import numpy as np
 
 @attrs.frozen
 class Moment:
-    """What is averaged of the signal or the noise at a place.
+    """A moment of the signal or the noise at a place of a layer.
 
     With `power` p, the moment is the mean over channels of the mean over (batch, space) of |x|^p, or of
     |x - mean|^p where `centred`. With `power` 0 it is the effective rank, which has no scale.
 
     Args:
-        of: The tensor that is looked at.
+        of: The tensor.
         power: The degree p; 0 for the effective rank.
-        centred: Whether the mean over (batch, space) is taken off, channel by channel.
+        centred: Whether the mean over (batch, space) is subtracted, channel by channel.
         logarithm: Whether the natural logarithm is stored, because the moment grows exponentially with depth.
         symbol: Mathtext of the moment, with `{}` for the tensor.
 
@@ -36,7 +36,7 @@ class Moment:
 
     @property
     def only_activated(self) -> bool:
-        """Effective ranks are costly and are taken only after activations."""
+        """Whether it is taken after activations only, as effective ranks are: they are costly."""
         return self.power == 0
 
 
@@ -50,16 +50,14 @@ MOMENTS: dict[str, Moment] = {
     "reff_noise": Moment("noise", 0, centred=True, symbol=r"r_\mathrm{{eff}}({})"),
 }
 
-
 Arrays = Mapping[str, np.ndarray]
 
-DECIBELS = 20 / math.log(10)  # of one unit of ln chi
+DECIBELS = 20 / math.log(10)  # in one unit of ln chi
 
-# A place of a layer, by which names of arrays end: "loc3" is the third one.
+# The name of a place of a layer, with which names of arrays end: "loc3" is the third place.
 PLACE = re.compile("loc([1-9][0-9]?)")
 
-
-# name -> ways to make it, tried in order: the names it is made of (at the same place) and the formula.
+# Derived quantity -> ways to derive it, tried in order: the moments it is made of (at the same place), and the formula.
 DERIVATIONS: dict[str, tuple[tuple[tuple[str, ...], Callable[..., np.ndarray]], ...]] = {
     "log_chi": (
         (("log_mu2_noise", "log_mu2_signal"), lambda noise, signal: (noise - signal) / 2),
@@ -70,8 +68,7 @@ DERIVATIONS: dict[str, tuple[tuple[tuple[str, ...], Callable[..., np.ndarray]], 
     "mu2_noise": ((("log_mu2_noise",), np.exp),),
 }
 
-
-# What is stored for a name that grows exponentially.
+# The logarithms that are stored instead of quantities that grow exponentially.
 STORED_AS = {"chi": "log_chi", "mu2_noise": "log_mu2_noise"}
 
 
@@ -89,7 +86,7 @@ def place_name(number: int) -> str:
 
 
 def place_number(place: str) -> int | None:
-    """Return the number of a place, 0 of the one place without a name that models have, None of anything else.
+    """Return the number of a place, 0 for the only place of a model's layers, `""`, or None for other text.
 
     Example:
 
@@ -98,7 +95,7 @@ def place_number(place: str) -> int | None:
     """
     if not place:
         return 0
-    return int(found[1]) if (found := PLACE.fullmatch(place)) else None
+    return int(match[1]) if (match := PLACE.fullmatch(place)) else None
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -162,14 +159,14 @@ def _kept(name: str, logarithm: np.ndarray) -> np.ndarray:
 
 
 def from_logarithms(names: Iterable[str], logarithms: np.ndarray) -> dict[str, np.ndarray]:
-    """Return moments by array name from their natural logarithms, which is what a network returns.
+    """Return moments by array name from their natural logarithms, which networks return.
 
     Args:
         names: Array names `<moment>_<loc>`, one for each column.
         logarithms: Array of shape (..., number of names).
 
     Returns:
-        float64 arrays of shape (...,): exponentials, but for the moments that are stored as logarithms.
+        float64 arrays of shape (...,): the moments, or their logarithms where these are stored.
 
     Example:
 
@@ -177,7 +174,7 @@ def from_logarithms(names: Iterable[str], logarithms: np.ndarray) -> dict[str, n
     {'nu2_signal_loc1': array([1., 1.]), 'log_mu2_noise_loc1': array([0., 0.])}
     """
     columns = np.moveaxis(np.asarray(logarithms, np.float64), -1, 0)
-    # Moments beyond float64 become 0 or inf: whoever stores them reports that with realization and place.
+    # Moments beyond float64 become 0 or inf; `Description.out_of_range` warns of these.
     with np.errstate(under="ignore", over="ignore"):
         return {
             name: column if MOMENTS[split_name(name)[0]].logarithm else np.exp(column)
@@ -186,44 +183,45 @@ def from_logarithms(names: Iterable[str], logarithms: np.ndarray) -> dict[str, n
 
 
 def derive(arrays: Arrays, name: str) -> np.ndarray:
-    """Return the array of that name, made from the others where it is not there itself.
+    """Return an array by its name, derived from the others where it is not among them.
 
     The normalized sensitivity is chi = sqrt(mu2_noise / mu2_signal) (arXiv 1811.03087, definition 3), kept as
     log_chi = (log_mu2_noise - ln mu2_signal) / 2.
 
     Args:
         arrays: Mapping from names `<moment>_<loc>` to arrays of one shape.
-        name: The name asked for, such as `"chi_loc3"` or `"depth"`.
+        name: The name of the array, such as `"chi_loc3"` or `"depth"`.
 
     Returns:
-        The array, float64 where it had to be made.
+        The array, of the same shape; float64 if it was derived.
 
     Raises:
-        KeyError: If the array is neither there nor can be made from what is there.
+        KeyError: If the array is neither there nor follows from those there.
 
     Example:
 
     >>> derive({"log_mu2_noise_loc1": np.array([0.0]), "mu2_signal_loc1": np.array([0.25])}, "chi_loc1")
     array([2.])
     """
-    found = _derive(arrays, name, frozenset())
-    if found is None:
+    array = _derive(arrays, name, frozenset())
+    if array is None:
         raise KeyError(
             f"expected an array that is there or follows from those there: {sorted(arrays)}. Received: name={name!r}"
         )
-    return found
+    return array
 
 
-def _derive(arrays: Arrays, name: str, asked: frozenset[str]) -> np.ndarray | None:
+def _derive(arrays: Arrays, name: str, pending: frozenset[str]) -> np.ndarray | None:
+    """Return the array, or None; `pending` are the quantities whose derivation needs this one."""
     if name in arrays.keys():
         return arrays[name]
     moment, place = split_name(name)
     for sources, formula in DERIVATIONS.get(moment, ()):
-        # A source that is itself being derived would turn in a circle.
-        if asked.isdisjoint(sources):
-            found = [_derive(arrays, array_name(source, place), asked | {moment}) for source in sources]
-            if all(array is not None for array in found):
-                # A dead noise has ln 0 = -inf, a dead signal an infinite chi: both are the true values.
+        # Without this, chi would be derived from log_chi, and log_chi from chi.
+        if pending.isdisjoint(sources):
+            parts = [_derive(arrays, array_name(source, place), pending | {moment}) for source in sources]
+            if all(part is not None for part in parts):
+                # A noise of zeros has ln 0 = -inf, a signal of zeros an infinite chi: both are the true values.
                 with np.errstate(divide="ignore"):
-                    return formula(*(np.asarray(array, np.float64) for array in found))
+                    return formula(*(np.asarray(part, np.float64) for part in parts))
     return None

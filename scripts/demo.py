@@ -1,4 +1,4 @@
-"""The main job in a few minutes: three architectures on embedded images, and what their figures show."""
+"""The demo: three architectures on embedded images, their figures and what these show, in a few minutes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from moments_dnns.moments import DECIBELS
 
 
 class Demo(NamedTuple):
-    """An experiment, how it is drawn, and what to see in it, with the numbers that the text asks for."""
+    """An experiment of the demo.
+
+    Args:
+        settings: The arguments of `run_experiment`.
+        plot: The function that draws it.
+        text: What the figure shows, with a place `{}` for each number.
+        numbers: Function of the result that returns these numbers.
+    """
 
     settings: dict[str, Any]
     plot: Callable[..., Any]
@@ -26,7 +33,7 @@ FULLY_CONNECTED = {"total_depth": 100, "kernel_size": 1, "num_channels": 512, "b
 
 
 def last_mean(moments: Moments, name: str) -> float:
-    """Return the mean over realizations at the last depth."""
+    """Return the mean of an array over realizations at the last depth."""
     return float(moments[name][:, -1].mean())
 
 
@@ -91,10 +98,10 @@ DEMOS = {
 
 
 def demo(*, folder: Path = Path("figures"), verbose: bool = True) -> None:
-    """Run every experiment, draw it and tell what is seen; finished experiments are drawn from npy/.
+    """Run every experiment, draw it and print what it shows; finished experiments are loaded from npy/.
 
     Args:
-        folder: Where the figures go.
+        folder: The folder of the figures.
         verbose: Whether to show progress bars.
     """
     for name, (settings, plot, text, numbers) in DEMOS.items():

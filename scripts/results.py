@@ -1,10 +1,10 @@
-"""The results that ship: every experiment of the figures and of their complements, run, pruned and compared.
+"""The results that ship: the experiments of the paper's figures and variants of them, run, pruned and compared.
 
 python -m scripts.results --size quick     # tiny versions, to see that all works: a minute or two
 python -m scripts.results --size cpu       # fully connected networks as in the paper, smaller convolutional ones
 python -m scripts.results --size paper     # everything as in the paper, on a machine with a GPU
 
-What is finished is never run again, and Ctrl-C loses one realization.
+Finished experiments are not run again, and Ctrl-C loses one realization.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Result(NamedTuple):
     """An experiment of the paper.
 
     Args:
-        type_plot: The figure that is drawn of it, and what pruning keeps.
+        type_plot: The figure that draws it; pruning keeps the arrays of this figure.
         settings: Its parameters in the paper.
-        cpu: Those that differ on a machine without a GPU.
-        published: The row of `PUBLISHED` to compare it with.
+        cpu: The parameters that differ on a machine without a GPU.
+        published: The entry of `PUBLISHED` to compare it with.
     """
 
     type_plot: str
@@ -90,12 +90,12 @@ RESULTS = {
     "figure_4_epsilon_0": Result("bn_ff", {**BN_FF, "epsilon": 0.0}, SMALLER),
     "figure_5": Result("bn_res", BN_RES, {**SMALLER, "num_realizations": 32}, "bn_res"),
 }
-# Depths and computations stay, but for the quick size: there, all that matters is that it runs.
+# The only size with other depths: it is there to see that everything runs, not for its numbers.
 QUICK = {"total_depth": 20, "num_channels": 16, "batch_size": 8, "num_realizations": 4, "num_computations": 4}
 
 
 def settings_of(name: str, size: str, dataset: str) -> dict[str, Any]:
-    """Return the parameters of an experiment at a size, on a dataset unless it has one of its own.
+    """Return the parameters of an experiment at a size, with `dataset` where it has no dataset of its own.
 
     Example:
 
@@ -108,13 +108,13 @@ def settings_of(name: str, size: str, dataset: str) -> dict[str, Any]:
 
 
 def saved_name(name: str, size: str) -> str:
-    """Return the folder below npy/ of an experiment at a size: of what is as in the paper, its own name."""
+    """Return the folder of an experiment below npy/: its name, with the size behind it if that is not the paper's."""
     as_published = size == "paper" or (size == "cpu" and not RESULTS[name].cpu)
     return name if as_published else f"{name}_{size}"
 
 
 def operations(experiment: Experiment) -> float:
-    """Return additions and multiplications of all convolutions of signal and noise, but for the first."""
+    """Return the number of additions and multiplications in all convolutions but the first, of signal and noise."""
     side = experiment.layer_side(32)
     layers = experiment.total_depth * experiment.kernels_per_layer
     points = 2 * experiment.batch_size * side**2
@@ -122,7 +122,7 @@ def operations(experiment: Experiment) -> float:
 
 
 def rate() -> float:
-    """Return operations per second of this machine, from a product of matrices in NumPy."""
+    """Return the operations per second of this machine, measured by a product of matrices in NumPy."""
     x = np.ones((2048, 2048), np.float32)
     x @ x
     start = time.perf_counter()
@@ -131,7 +131,7 @@ def rate() -> float:
 
 
 def available(dataset: str) -> bool:
-    """Tell whether the images of a dataset are at hand, or can be downloaded."""
+    """Return whether the images of a dataset are there or can be downloaded; print the reason if not."""
     try:
         load_images(dataset)
     except OSError as error:
@@ -144,7 +144,7 @@ def results(
     *,
     size: Size = "quick",
     dataset: str | None = None,
-    workers: _cli.Whole = CORES,
+    workers: _cli.Integer = CORES,
     names: Annotated[list[str] | None, Parameter(choices=tuple(RESULTS), consume_multiple=True)] = None,
     verbose: bool = True,
 ) -> None:
@@ -166,14 +166,14 @@ def results(
         for name, settings in chosen.items()
         if not is_finished(saved_name(name, size), settings["num_realizations"])
     ]
-    # Beside products, a network spends about as long on everything else.
+    # A network spends about as long on everything else as on its products.
     seconds = 2 * sum(operations(Experiment(**chosen[name])) for name in missing) / rate()
     print(f"{len(missing)} of {len(RESULTS)} experiments to finish, on {dataset} images: "
           f"at least {seconds / 60:.0f} minutes on this machine's processor.")  # fmt: skip
     for name in missing:
         saved, settings = saved_name(name, size), chosen[name]
         print(f"{saved}: {settings}", flush=True)
-        # A process takes longer to start than a tiny network to run.
+        # A worker process takes longer to start than a tiny network to run.
         processes = 1 if size == "quick" else workers
         run_experiment(**settings, name_experiment=saved, workers=processes, verbose=verbose)
         prune_experiment(RESULTS[name].type_plot, saved)
@@ -183,7 +183,7 @@ def results(
 
 
 def is_finished(name: str, num_realizations: int) -> bool:
-    """Tell whether an experiment is saved with all of its realizations and pruned."""
+    """Return whether an experiment is saved with all of its realizations and pruned."""
     if name not in list_experiments():
         return False
     moments = load_experiment(name)
@@ -192,14 +192,14 @@ def is_finished(name: str, num_realizations: int) -> bool:
 
 
 def document() -> str:
-    """Return docs/results.md: every saved experiment, and those with published numbers beside these."""
+    """Return the text of docs/results.md: a table of all saved experiments, and comparisons with published numbers."""
     lines = [
         "# Results",
         "",
-        "Written by `make results`; nothing here is written by hand. Every experiment lies pruned in `npy/`, with",
-        "its parameters and how it came about in `experiment.json`. *z* is the difference between the means in their",
-        "standard errors, published ones counted where they are known. It tests what it should only where the size and",
-        "the images are those of the paper; elsewhere both numbers stand side by side to be looked at.",
+        "Written by `make results`, not by hand. Every experiment is saved in `npy/`, pruned, with its parameters and",
+        "its provenance in `experiment.json`. *z* is the difference of the means over its standard error, which",
+        "includes the published one where that is known. It is a test only if the size and the images are those of the",
+        "paper; otherwise the numbers are there to be compared by eye.",
         "",
         "| name | realizations | kernel | width | batch | depth | images | seed | size |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -213,7 +213,7 @@ def document() -> str:
 
 
 def saved_results() -> Iterator[tuple[str, str]]:
-    """Yield the name of every experiment that is saved, and of its folder, at the largest size there is."""
+    """Yield the name of every saved experiment, and that of its folder at the largest size."""
     there = list_experiments()
     for name in RESULTS:
         folders = [saved_name(name, size) for size in ("paper", "cpu") if saved_name(name, size) in there]
@@ -222,7 +222,7 @@ def saved_results() -> Iterator[tuple[str, str]]:
 
 
 def overview(name: str, folder: str) -> str:
-    """Return the row of an experiment."""
+    """Return the row of an experiment in the table of all."""
     moments = load_experiment(folder)
     experiment = moments.experiment
     cells = [
@@ -240,7 +240,7 @@ def overview(name: str, folder: str) -> str:
 
 
 def is_paper(name: str, experiment: Experiment) -> bool:
-    """Tell whether an experiment has the paper's parameters, the images left aside."""
+    """Return whether an experiment has the paper's parameters, whatever its images."""
     paper = Experiment(**settings_of(name, "paper", experiment.dataset))
     return not set(paper.differences(attrs.evolve(experiment, seed=0))) - {"dataset"}
 

@@ -13,7 +13,7 @@ import pytest
 from keras import ops
 
 from moments_dnns import Experiment
-from moments_dnns._backend import accelerators, product_precision, uses_xla
+from moments_dnns._backend import accelerators, describe_device, product_precision, uses_xla
 from moments_dnns.data import load_images
 from moments_dnns.simulation import network as networks
 from moments_dnns.simulation.network import grouped, realizations_per_call
@@ -46,6 +46,11 @@ WORDS = {
 def gpu(monkeypatch):
     """Let the library believe that there is an accelerator."""
     monkeypatch.setattr("moments_dnns._backend.accelerators", lambda: ["gpu:0"])
+
+
+def test_backends_without_derivatives_are_refused():
+    with pytest.raises(ValueError, match=r"must be jax, tensorflow, torch.*Received: backend='numpy'"):
+        describe_device("numpy")
 
 
 @pytest.mark.usefixtures("gpu")

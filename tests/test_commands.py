@@ -60,6 +60,10 @@ def test_doors_open_on_the_package(door, name):
     assert getattr(DOORS[door], name) is getattr(moments_dnns, name)
 
 
+def test_the_door_of_plots_opens_on_all_figures():
+    assert {*plots.__all__} == {"main", *(name for name in moments_dnns.__all__ if name.startswith("plot_"))}
+
+
 def test_doors_have_nothing_else():
     with pytest.raises(AttributeError, match="no_such_function"):
         plots.no_such_function  # noqa: B018
@@ -364,6 +368,43 @@ def test_a_backend_that_is_not_there_is_one_line():
     assert done.stderr == f"moments-dnns: error: Unable to import backend : jaxx: {BACKEND}\n"
 
 
+@pytest.mark.usefixtures("experiments")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("output", "code", "told"),
+    [
+        ("a pipe that nobody reads", 1, ""),
+        ("/dev/full", 2, "moments-dnns: error: [Errno 28] No space left on device\n"),
+    ],
+)
+def test_output_that_cannot_be_written(output, code, told, unbuffered):
+    if output == "/dev/full":
+        writer = os.open(output, os.O_WRONLY)
+    else:
+        reader, writer = os.pipe()
+        os.close(reader)
+    command = [sys.executable, "-m", "moments_dnns", "list"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (code, told)
+
+
+def test_letters_that_the_output_cannot_hold_are_escaped():
+    script = """
+from moments_dnns import _cli
+
+def say() -> None:
+    "Say."
+    print("chi is \u03c7")
+
+_cli.call(_cli.application("say", say), [])
+"""
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, cwd=ROOT, env=environment)
+    assert done.stdout == b"chi is \\u03c7\n"
+
+
 def test_the_development_mode_shows_where_an_error_comes_from():
     command = [sys.executable, "-X", "dev", "-m", "moments_dnns", "delete", "nothing"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
@@ -441,7 +482,7 @@ def test_completion_can_be_installed(shell, tmp_path, monkeypatch, capsys):
 def test_numbers_are_taken_as_they_are_written():
     seen = []
 
-    def count(*, number: _cli.Whole = 1, on: _cli.Switch = False) -> None:
+    def count(*, number: _cli.Integer = 1, on: _cli.Switch = False) -> None:
         """Count."""
         seen.append((number, on))
 

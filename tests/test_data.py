@@ -308,14 +308,6 @@ def test_a_batch_depends_on_its_seed_alone():
     assert seed.n_children_spawned == 3
 
 
-@given(st.integers(0, 2**128), st.lists(st.integers(0, 2**31), max_size=2), st.integers(0, 5))
-def test_child_is_what_spawn_gives_and_leaves_the_seed_alone(entropy, key, index):
-    seed = np.random.SeedSequence(entropy, spawn_key=key)
-    derived = child(seed, index)
-    assert seed.n_children_spawned == 0
-    np.testing.assert_array_equal(derived.generate_state(4), seed.spawn(index + 1)[index].generate_state(4))
-
-
 def test_a_server_that_never_answers_is_given_up(tmp_path, monkeypatch):
     from keras.src.datasets import mnist
 
@@ -323,7 +315,7 @@ def test_a_server_that_never_answers_is_given_up(tmp_path, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:  # it accepts, and says nothing
         address = f"http://127.0.0.1:{server.getsockname()[1]}/mnist.npz"
         monkeypatch.setattr(mnist, "get_file", lambda name, **_: get_file(name, address, cache_dir=tmp_path))
-        monkeypatch.setattr("moments_dnns.data.SECONDS_TO_ANSWER", 0.2)
+        monkeypatch.setattr("moments_dnns._datasets.SECONDS_TO_ANSWER", 0.2)
         before = socket.getdefaulttimeout()
         with pytest.raises(ConnectionError, match=r"could not download.*dataset='photo' needs no network.*'mnist'"):
             load_images("mnist")

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "moments_dnns"
 # The floors, from the ground up. A room (a folder, or a module beside them) imports from lower floors only, so that
 # rooms of one floor are strangers to each other; those of the ground floor stand side by side in the order given.
 FLOORS = (
-    ("_validation", "_resources", "_cli", "_seeds", "_backend", "_keras_internals", "moments", "data"),
+    ("_validation", "_resources", "_cli", "_seeds", "_backend", "_keras_internals", "moments", "_datasets", "data"),
     ("descriptions",),
     ("layers", "results"),
     ("theory",),
@@ -33,14 +33,21 @@ GROUND = FLOORS[0]
 # The libraries that take long to import, and where that may happen: at the top of a module, or within a function.
 # Rooms by name, modules of a room as `room.module`.
 AT_THE_TOP = {
-    "keras": {"_keras_internals", "layers", "simulation.blocks", "simulation.network", "characterization"},
+    "keras": {
+        "_keras_internals",
+        "layers",
+        "simulation.blocks",
+        "simulation.network",
+        "characterization",
+        "scripts.models",
+    },
     "matplotlib": {
         f"plots.{module}"
         for module in ("curves", "experiments", "histograms", "models", "panels", "style", "theory_lines", "ticks")
     },
 }
 IN_A_FUNCTION = {
-    "keras": {"_backend", "data", "descriptions.keras_objects", "simulation.run"},
+    "keras": {"_backend", "_datasets", "descriptions.keras_objects", "simulation.run"},
     "pandas": {"results.moments"},
     "xarray": {"results.moments"},
 }

@@ -113,25 +113,51 @@ def test_functional_models_and_no_others_hold_a_graph():
     assert not internals.is_functional(Subclassed())
 
 
+def test_operations_of_a_graph_are_listed_once_in_their_order():
+    names = [operation.name.rstrip("_0123456789") for operation in internals.operations(branching_model())]
+    assert sorted(names) == ["dense", "greater", "relu", "where"]
+    assert names.index("relu") < names.index("dense") < names.index("greater") < names.index("where")
+    sequential = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="inner")])
+    assert [operation.name for operation in internals.operations(sequential)] == ["inner"]
+
+
+def test_constants_of_a_graph_are_all_but_tensors():
+    inputs = keras.Input((4,))
+    assert set(internals.constants(keras.Model(inputs, ops.clip(inputs, -1.0, 2.0) * 3.0))) == {-1.0, 2.0, 3.0}
+
+
 @pytest.mark.backend
-def test_nodes_in_their_order_with_filled_arguments_compute_the_model():
-    model = branching_model()
-    tensors = {id(model.inputs[0]): ops.convert_to_tensor(INPUTS)}
-    names = []
-    for node in internals.nodes(model):
-        names.append(node.operation.name.rstrip("_0123456789"))
-        assert {id(tensor) for tensor in node.input_tensors} <= tensors.keys()
-        args, kwargs = internals.filled(node.arguments, tensors)
-        outputs = keras.tree.flatten(node.operation(*args, **kwargs))
-        tensors |= {id(symbolic): value for symbolic, value in zip(node.outputs, outputs, strict=True)}
-    assert sorted(names) == ["dense", "dense", "greater", "relu", "where"]
-    np.testing.assert_array_equal(numbers(tensors[id(model.outputs[0])]), numbers(model(INPUTS)))
+def test_batch_normalization_takes_its_statistics_from_the_method_that_can_be_replaced():
+    layer = keras.layers.BatchNormalization(epsilon=0.0)
+    layer.build((None, 4))
+    vars(layer)[internals.BATCH_STATISTICS] = lambda x, mask: (ops.zeros(4), 4 * ops.ones(4))
+    np.testing.assert_allclose(numbers(layer(INPUTS, training=True)), INPUTS / 2, atol=1e-6)
 
 
-def test_named_arguments_of_nodes_are_filled_by_name():
-    node = list(internals.nodes(branching_model()))[-1]
-    positional, named = internals.filled(node.arguments, {id(tensor): id(tensor) for tensor in node.input_tensors})
-    assert sorted([*positional, *named.values()]) == sorted(id(tensor) for tensor in node.input_tensors)
+@pytest.mark.backend
+def test_a_stand_in_is_built_and_the_layer_stays_as_it_was():
+    cell = keras.layers.LSTMCell(3)
+    cell.build((None, 4))
+    before, added = dict(vars(cell)), {}
+    internals.rebuilt(
+        cell, dict(vars(cell)), lambda name, shape, initializer, **_: added.setdefault(name, initializer(shape))
+    )
+    assert vars(cell) == before
+    assert list(added) == ["kernel", "recurrent_kernel", "bias"]
+    np.testing.assert_array_equal(numbers(added["bias"]), numbers(cell.bias))  # the forget gate begins with ones
+
+
+@pytest.mark.backend
+def test_functions_without_a_seed_draw_from_the_generator_of_the_context():
+    before = keras.random.normal((2,))
+    with internals.own_globals(keras.random.SeedGenerator(3)):
+        one = keras.random.normal((2,))
+    np.testing.assert_array_equal(numbers(one), numbers(keras.random.normal((2,), seed=keras.random.SeedGenerator(3))))
+    assert np.any(numbers(keras.random.normal((2,))) != numbers(before))
+    name = keras.layers.Dense(2).name
+    with internals.own_globals(keras.random.SeedGenerator(3)):
+        keras.layers.Dense(2)
+    assert int(keras.layers.Dense(2).name.rpartition("_")[2]) == int(name.rpartition("_")[2] or 0) + 1
 
 
 def test_layers_inside_layers_are_listed_however_deep():
@@ -141,13 +167,3 @@ def test_layers_inside_layers_are_listed_however_deep():
     assert norm in internals.layers_within(keras.Sequential([inner]))
     assert {"GRU", "GRUCell"} <= {type(layer).__name__ for layer in internals.layers_within(wrapped)}
     assert internals.layers_within(norm) == []
-
-
-@pytest.mark.backend
-@pytest.mark.parametrize("output_shape", [None, (2,), lambda shape: (shape[0], 2)], ids=["none", "tuple", "function"])
-def test_copies_of_lambda_layers_compute_the_same(output_shape):
-    layer = keras.layers.Lambda(lambda x, k: k * x[:, :2], output_shape, arguments={"k": 3.0}, name="triple")
-    copied = internals.copied_lambda(layer)
-    assert (copied is not layer, copied.name) == (True, "triple")
-    assert copied.compute_output_shape((5, 4)) == (5, 2)
-    np.testing.assert_array_equal(numbers(copied(INPUTS)), 3 * INPUTS[:, :2])

@@ -1,13 +1,14 @@
-"""What moments say: statistics, power laws, verdicts, and the published numbers.
+"""Analysis of measured moments: statistics, power laws, verdicts, and a comparison with the published numbers.
 
 | module | answers |
 |---|---|
 | `diagnosis` | is this network exploding, one-dimensional, collapsed, or well-behaved? (`diagnose`) |
 | `verdicts`, `measures` | by which thresholds, and from which numbers? |
 | `power_laws` | with which power of depth does the sensitivity of a residual network grow? |
-| `layers` | which layers of a characterized model amplify the noise? (`layer_summary`) |
+| `model_layers` | which layers of a characterized model amplify the noise? (`layer_summary`) |
 | `published` | how far is an experiment from the numbers of the paper? |
 | `statistics` | means, bands, intervals, histograms and slopes |
+| `arrays` | checks of the arrays that all of these take |
 """
 
 import lazy_loader

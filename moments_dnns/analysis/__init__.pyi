@@ -1,7 +1,7 @@
 from .diagnosis import Diagnosis as Diagnosis
-from .layers import blocks as blocks
-from .layers import layer_arrays as layer_arrays
 from .measures import Growth as Growth
+from .model_layers import blocks as blocks
+from .model_layers import layer_arrays as layer_arrays
 from .power_laws import Exponents as Exponents
 from .power_laws import PowerLaw as PowerLaw
 from .power_laws import bootstrap_power_law as bootstrap_power_law

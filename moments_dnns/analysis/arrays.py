@@ -1,4 +1,4 @@
-"""Given arrays by name, or by moment and place, checked before anything is computed from them."""
+"""Arrays that users pass, checked before anything is computed from them: by name, or by moment and place."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ import numpy as np
 from moments_dnns._validation import refusal
 from moments_dnns.moments import DERIVATIONS, MOMENTS, array_name, derive, place_number, split_name
 
-# Each third of the depths needs two measurements, and the last two thirds must double the depth: over less, powers
-# and exponentials look alike.
+# Each third of the depths needs two measurements, and the last two thirds must double the depth: within less, powers
+# of depth and exponentials look alike.
 FEWEST_DEPTHS = 6
-
 LEAST_SPAN = 2.0
 
 
 class CheckedArrays(Mapping[str, np.ndarray]):
-    """The arrays of a mapping, each checked when it is asked for, so that an error names the one at fault.
+    """The arrays of a mapping, each checked on access.
 
     Args:
-        arrays: Mapping from names to arrays, which must all have the shape of the first that is asked for.
+        arrays: Mapping from names to arrays of one shape, (num_realizations, num_computations).
 
     Raises:
-        TypeError: Where an array does not hold real numbers.
-        ValueError: Where an array is not of shape (num_realizations, num_computations), or not of that of the others.
+        TypeError: On access to an array that does not hold real numbers.
+        ValueError: On access to an array that has another number of axes, is empty, or differs in shape from the first.
     """
 
     def __init__(self, arrays: Mapping[str, Any]) -> None:
@@ -48,10 +47,10 @@ class CheckedArrays(Mapping[str, np.ndarray]):
 
 
 def checked_mapping(moments: Any) -> Mapping[str, Any]:
-    """Return moments as they are, or refuse what is no mapping.
+    """Return moments as they are if they are a mapping.
 
     Raises:
-        TypeError: If it is not a mapping.
+        TypeError: If they are not.
     """
     if not isinstance(moments, Mapping):
         raise TypeError(refusal("moments must be a mapping from names to arrays.", moments=type(moments).__name__))
@@ -59,7 +58,11 @@ def checked_mapping(moments: Any) -> Mapping[str, Any]:
 
 
 def checked_depth(values: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the depths of arrays of a shape, or refuse what is not one increasing positive number for each column.
+    """Return the depths of the columns of arrays, as float64.
+
+    Args:
+        values: An increasing positive number for each column.
+        shape: The shape of the arrays, (num_realizations, num_computations).
 
     Raises:
         TypeError: If they are not real numbers.
@@ -82,17 +85,17 @@ class MeasuredMoments:
     """The arrays of an experiment or of a characterized model, by moment and place instead of by name.
 
     Args:
-        moments: What `diagnose` takes.
+        moments: The argument of `diagnose`.
 
     Attributes:
         depth: The measured depths, of shape (num_depths,); layers of a model are counted from 1.
-        num_realizations: How many realizations there are.
-        places: The places at which something was measured, in their order; layers of a model are one place, `""`.
-        is_model: Whether these are the layers of a model.
-        unit: What one step of depth is, in words.
+        num_realizations: Number of realizations.
+        places: The places of the arrays, in order; models have a single one, `""`.
+        is_model: Whether these are moments along the layers of a model.
+        unit: What one step of depth is: `"layer"`, `"residual unit"` or `"measured layer"`.
 
     Raises:
-        TypeError: If it is not a mapping, or an array does not hold real numbers.
+        TypeError: If `moments` is not a mapping, or an array does not hold real numbers.
         ValueError: If there are no moments, shapes do not match, or depth is missing or does not increase.
 
     Example:
@@ -121,25 +124,25 @@ class MeasuredMoments:
 
     @property
     def is_deep(self) -> bool:
-        """Whether there are depths enough to compare the middle third with the last."""
+        """Whether there are enough depths to compare the middle third with the last."""
         number = len(self.depth)
         return number >= FEWEST_DEPTHS and bool(self.depth[-1] >= LEAST_SPAN * self.depth[number // 3])
 
     def at(self, moment: str, place: str) -> np.ndarray | None:
-        """Return the array of a moment at a place, or None where it does not follow from what is there."""
-        with np.errstate(all="ignore"):  # a dead signal and its dead noise have no chi
+        """Return the array of a moment at a place, or None if it is not there and does not follow from others."""
+        with np.errstate(all="ignore"):  # zeros in signal and noise have no chi
             try:
                 return np.asarray(derive(self._arrays, array_name(moment, place)), np.float64)
             except KeyError:
                 return None
 
     def last(self, moment: str) -> np.ndarray | None:
-        """Return the array of a moment at the last place where there is one, or None where there is none."""
+        """Return the array of a moment at the last place that has one, or None if no place has."""
         arrays = (self.at(moment, place) for place in reversed(self.places))
         return next((array for array in arrays if array is not None), None)
 
 
 def _place(name: str) -> str | None:
-    """Return the place of a moment, `""` where it has none, or None of what is no moment."""
+    """Return the place in the name of an array, `""` for a moment without place, or None if it is no moment."""
     moment, place = split_name(name)
     return place if moment in {*MOMENTS, *DERIVATIONS} and place_number(place) is not None else None

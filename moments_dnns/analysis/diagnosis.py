@@ -1,6 +1,6 @@
 """Diagnosis of a network from its moments: exploding, one-dimensional, collapsed, well-behaved, or undecided.
 
-`verdicts` has the thresholds and their reasons, `measures` the numbers that are compared with them.
+`measures` computes the numbers, `verdicts` compares them with thresholds.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ class Diagnosis:
     """Verdicts on a network, and the numbers they follow from.
 
     Args:
-        verdicts: What holds: `EXPLODING`, `ONE_DIMENSIONAL` and `OUTLIERS` may hold at once; otherwise `WELL_BEHAVED`
-            or `UNDECIDED`.
-        growth: How the sensitivity grows; None where it was not measured, or at too few depths.
-        rank: Effective rank of the signal at the end; None where it was not measured.
-        rank_exponent: d ln rank / d ln l over the second half; None as well for the layers of a model.
-        kurtosis: mu4 / mu2^2 of the signal at the last normalized place; None where there is none.
-        kurtosis_growth: ln of the kurtosis over that at the first normalized place or depth.
-        num_realizations: How many there are.
-        left_out: How many of them are left out somewhere, because numbers are zero, infinite or missing.
-        num_depths: At how many depths, or layers, it was measured.
+        verdicts: One or several of `EXPLODING`, `ONE_DIMENSIONAL` and `OUTLIERS`; otherwise `WELL_BEHAVED` or
+            `UNDECIDED`.
+        growth: Growth of the sensitivity; None if it was not measured, or at too few depths.
+        rank: Effective rank of the signal at the end; None if it was not measured.
+        rank_exponent: d ln rank / d ln l over the second half; None for the layers of a model too.
+        kurtosis: mu4 / mu2^2 of the signal at the last normalized place; None if there is none.
+        kurtosis_growth: ln of the kurtosis over that at the first normalized depth.
+        num_realizations: Number of realizations.
+        left_out: Number of realizations that some estimate leaves out, because numbers are zero, infinite or missing.
+        num_depths: Number of measured depths, or layers.
         unit: What one step of depth is: a layer, a residual unit, or a measured layer.
-        missing: What more is needed to decide, in words.
+        missing: What else would be needed to decide, in words.
     """
 
     verdicts: tuple[str, ...]
@@ -51,7 +51,7 @@ class Diagnosis:
 
     @property
     def law(self) -> str:
-        """How chi grows: `"exponential"`, `"power law"`, `"bounded"`, or `"undecided"`."""
+        """The law of chi over depth: `"exponential"`, `"power law"`, `"bounded"`, or `"undecided"`."""
         return growth_law(self.growth)
 
     @property
@@ -80,7 +80,7 @@ class Diagnosis:
         yield f"{self.num_realizations} {noun} at {self.num_depths} depths{left_out}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values that JSON can hold; the ends of intervals that are not there are None."""
+        """Return everything as values that JSON can hold, by name; missing ends of intervals are None."""
         plain = attrs.asdict(self, recurse=False) | {"law": self.law, "line": self.line}
         if self.growth:
             numbers = attrs.asdict(self.growth, recurse=False) | {"decibels": self.growth.rate.times(DECIBELS)}
@@ -92,7 +92,7 @@ class Diagnosis:
 
 
 def _number_behind(verdict: str, diagnosis: Diagnosis) -> str:
-    """Return in brackets, after a space, the number that a verdict follows from; nothing if it was not measured."""
+    """Return the number that a verdict follows from, as in `" (kurtosis 12)"`, or `""` if it was not measured."""
     growth, rank, kurtosis = diagnosis.growth, diagnosis.rank, diagnosis.kurtosis
     if verdict == ONE_DIMENSIONAL:
         return f" (effective rank {rank.value:.3g})" if rank else ""
@@ -106,18 +106,17 @@ def _number_behind(verdict: str, diagnosis: Diagnosis) -> str:
 
 
 def diagnose(moments: Mapping[str, Any]) -> Diagnosis:
-    """Return from its moments whether a network is pathological.
+    """Return verdicts on a network from its moments: whether it is pathological.
 
     - *Exploding sensitivity*: chi grows exponentially, and faster than depth to the power 2.
     - *One-dimensional signal*: the effective rank of the signal ends below 1.5.
     - *Collapse onto few outliers*: the kurtosis mu4 / mu2^2 at normalized places has doubled and is beyond 10, and the
       effective rank is below 4.
-    - *Well-behaved*: none of these, and chi follows a power of depth or stays bounded, as far as measured.
+    - *Well-behaved*: none of these, and chi follows a power of depth or stays bounded, if it was measured.
     - *Not enough depth or realizations to tell*: everything else.
 
-    Each holds only if the whole 95 % interval from the realizations is on its side of the threshold. Intervals are
-    Student's, of estimates per realization; sensitivities are averaged as logarithms, so that they are those of a
-    typical network.
+    A verdict needs the whole 95 % interval of a number on one side of the threshold. Intervals are Student's, from one
+    estimate per realization; sensitivities are averaged as logarithms, so that they are those of a typical network.
 
     Args:
         moments: `Moments`, or any mapping from names `<moment>_<loc>` to arrays of shape (num_realizations,

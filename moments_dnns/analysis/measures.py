@@ -1,7 +1,7 @@
-"""What is measured of a network for a diagnosis: growth of the sensitivity, effective rank, kurtosis, with intervals.
+"""The measures for a diagnosis: growth of the sensitivity, effective rank, kurtosis, with intervals.
 
-Each measure is taken of the realizations whose numbers are finite where it looks, and comes with a Boolean array of
-shape (num_realizations,) that marks the others, which it leaves out.
+Each measure uses the realizations whose numbers are finite at the depths it uses. The functions also return a Boolean
+array of shape (num_realizations,) that marks the others, which are left out.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from .arrays import MeasuredMoments
 from .statistics import Estimate, estimate, slopes
 
-# Where mu2 is this close to 1 in all realizations, a normalization has made it so.
+# A signal is taken as normalized where mu2 differs from 1 by less than this in all realizations.
 NORMALIZED = 0.1
 
 
@@ -24,10 +24,10 @@ class Growth:
         rate: d ln chi / dl over the second half of the depths.
         exponent: d ln chi / d ln l over the second half: the power of depth, where there is one.
         exponent_middle: The same over the middle third.
-        exponent_end: The same over the last third. A power law keeps the exponent of the middle third; an exponential
-            raises it, in proportion to depth.
-        excess: `exponent_end` beyond half way from a power law to an exponential: negative for a power law, positive
-            for an exponential.
+        exponent_end: The same over the last third. For a power law it is that of the middle third; for an exponential
+            it is larger, in proportion to depth.
+        excess: `exponent_end` minus the mean of its values for a power law and for an exponential: negative for a power
+            law, positive for an exponential.
     """
 
     rate: Estimate
@@ -42,9 +42,9 @@ class Rank:
     """The effective rank of the signal.
 
     Args:
-        at_end: At the last depth; of the layers of a model, the largest in the last third.
-        exponent: d ln rank / d ln l over the second half of the depths; None of the layers of a model, and of a single
-            depth.
+        at_end: At the last depth; for the layers of a model, the largest in the last third.
+        exponent: d ln rank / d ln l over the second half of the depths; None for the layers of a model, and for a
+            single depth.
     """
 
     at_end: Estimate
@@ -57,7 +57,7 @@ class Kurtosis:
 
     Args:
         at_end: At the last depth at which the signal is normalized.
-        growth: ln of it over that at the first such depth.
+        growth: ln of its ratio to that at the first normalized depth.
     """
 
     at_end: Estimate
@@ -66,7 +66,7 @@ class Kurtosis:
 
 @attrs.frozen
 class Measures:
-    """All measures of a network, each None where it was not measured, or at too few depths."""
+    """All measures of a network; None for those that were not measured, or at too few depths."""
 
     growth: Growth | None
     rank: Rank | None
@@ -74,7 +74,7 @@ class Measures:
 
 
 def take_measures(measured: MeasuredMoments) -> tuple[Measures, np.ndarray]:
-    """Return all measures, and which realizations any of them leaves out.
+    """Return all measures, and which realizations at least one of them leaves out.
 
     Example:
 
@@ -83,14 +83,14 @@ def take_measures(measured: MeasuredMoments) -> tuple[Measures, np.ndarray]:
     >>> measures.rank.at_end.value, measures.growth, left_out.tolist()
     (4.0, None, [False, True])
     """
-    with np.errstate(all="ignore"):  # what is not finite is left out, and counted
+    with np.errstate(all="ignore"):  # numbers that are not finite are left out, and counted
         (of_growth, no_growth), (of_rank, no_rank) = growth(measured), rank(measured)
         of_kurtosis, no_kurtosis = kurtosis(measured)
     return Measures(of_growth, of_rank, of_kurtosis), no_growth | no_rank | no_kurtosis
 
 
 def growth(measured: MeasuredMoments) -> tuple[Growth | None, np.ndarray]:
-    """Return how the sensitivity grows, or None where it was not measured or at too few depths; and who is left out.
+    """Return the growth of the sensitivity, None if there are too few depths or none, and the realizations left out.
 
     Example:
 
@@ -105,32 +105,32 @@ def growth(measured: MeasuredMoments) -> tuple[Growth | None, np.ndarray]:
     log_chi, depth = measured.last("log_chi"), measured.depth
     number = len(depth)
     if log_chi is None or not measured.is_deep:
-        return None, _nobody(measured)
+        return None, _none_left_out(measured)
     middle, end, half = slice(number // 3, 2 * number // 3), slice(2 * number // 3, None), slice(number // 2, None)
-    # Depths before the middle third are not looked at.
+    # Depths before the middle third are not used.
     left_out = ~np.isfinite(log_chi[:, middle.start :]).all(axis=1)
     kept = log_chi[~left_out]
     if not len(kept):
         return None, left_out
     log_depth = np.log(depth)
     in_middle, in_end = (slopes(kept[:, third], log_depth[third]) for third in (middle, end))
-    # What the exponents of chi = exp(l) would be: the depth itself, roughly.
-    raised = np.divide(*(slopes(depth[None, third], log_depth[third])[0] for third in (end, middle)))
+    # The ratio of both exponents for chi = exp(l); each is about the depth there.
+    exponential_ratio = np.divide(*(slopes(depth[None, third], log_depth[third])[0] for third in (end, middle)))
     measure = Growth(
         rate=estimate(slopes(kept[:, half], depth[half])),
         exponent=estimate(slopes(kept[:, half], log_depth[half])),
         exponent_middle=estimate(in_middle),
         exponent_end=estimate(in_end),
-        excess=estimate(in_end - (1 + raised) / 2 * in_middle),
+        excess=estimate(in_end - (1 + exponential_ratio) / 2 * in_middle),
     )
     return measure, left_out
 
 
 def rank(measured: MeasuredMoments) -> tuple[Rank | None, np.ndarray]:
-    """Return the effective rank of the signal at the end and its trend, or None if there is none; and who is left out.
+    """Return the effective rank of the signal at the end, None if not measured, and the realizations left out.
 
-    Of the layers of a model it is the largest in the last third, since a layer of few channels has no large one, and
-    there is no trend.
+    For the layers of a model it is the largest in the last third, since layers of few channels cannot have a large one,
+    and there is no trend.
 
     Example:
 
@@ -142,13 +142,13 @@ def rank(measured: MeasuredMoments) -> tuple[Rank | None, np.ndarray]:
     """
     ranks = measured.last("reff_signal")
     if ranks is None:
-        return None, _nobody(measured)
+        return None, _none_left_out(measured)
     return _rank_of_layers(ranks) if measured.is_model else _rank_over_depth(ranks, measured)
 
 
 def _rank_of_layers(ranks: np.ndarray) -> tuple[Rank | None, np.ndarray]:
     tail = ranks[:, 2 * ranks.shape[1] // 3 :]
-    # A layer of one channel, say, has a rank in no realization: these are not to be left out for it.
+    # A layer of one channel has no rank in any realization: this must not leave all realizations out.
     tail = tail[:, np.isfinite(tail).any(axis=0)]
     left_out = ~np.isfinite(tail).all(axis=1)
     kept = tail[~left_out]
@@ -167,11 +167,11 @@ def _rank_over_depth(ranks: np.ndarray, measured: MeasuredMoments) -> tuple[Rank
 
 
 def kurtosis(measured: MeasuredMoments) -> tuple[Kurtosis | None, np.ndarray]:
-    """Return the kurtosis of the signal at the last normalized place, or None if there is none; and who is left out.
+    """Return the kurtosis of the signal at the last normalized place, None if none is, and the realizations left out.
 
-    Only after a normalization do all channels have one scale, so that the moments of one are those of all: elsewhere
-    a large ratio may only say that channels differ. A place is normalized where mu2 is 1; where pruning has left mu4
-    without mu2, it was. There is no kurtosis where no place near the end is normalized.
+    Only after a normalization do all channels have the same scale; elsewhere mu4 / mu2^2 is large if the variances of
+    channels differ. A place is normalized if mu2 is 1, or if pruning has kept mu4 without mu2. There is no kurtosis if
+    no place near the end is normalized.
 
     Example:
 
@@ -180,7 +180,7 @@ def kurtosis(measured: MeasuredMoments) -> tuple[Kurtosis | None, np.ndarray]:
     >>> measure.at_end.value, round(measure.growth.value / np.log(10), 6).item()
     (30.0, 1.0)
     """
-    left_out = _nobody(measured)
+    left_out = _none_left_out(measured)
     for place in reversed(measured.places):
         mu4, mu2 = measured.at("mu4_signal", place), measured.at("mu2_signal", place)
         if mu4 is None:
@@ -197,6 +197,6 @@ def kurtosis(measured: MeasuredMoments) -> tuple[Kurtosis | None, np.ndarray]:
     return None, left_out
 
 
-def _nobody(measured: MeasuredMoments) -> np.ndarray:
+def _none_left_out(measured: MeasuredMoments) -> np.ndarray:
     """Return marks that leave no realization out."""
     return np.zeros(measured.num_realizations, bool)

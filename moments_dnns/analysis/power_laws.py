@@ -1,4 +1,4 @@
-"""The power law of the sensitivity in residual networks: its fit, and how well realizations determine the exponent."""
+"""The power law of the sensitivity in residual networks: its fit, and the confidence interval of its exponent."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ def power_law(
 ) -> PowerLaw:
     """Return the power law c l^tau that batch-normalized residual networks follow.
 
-    tau = (delta^(2 res_depth) - 1) / 2, with delta the average over depth of mean(chi_last) / mean(chi_first), the
-    growth in one layer of the residual branch; c makes the sum over depths of (mean(chi) - c l^tau)^2 least.
+    Formula: `tau = (delta^(2 res_depth) - 1) / 2`, where delta is the average over depth of
+    mean(chi_last) / mean(chi_first), the growth in one layer of the residual branch; c minimizes the sum over depths of
+    (mean(chi) - c l^tau)^2.
 
     Args:
         depth: The measured residual units l, of shape (num_computations,).
@@ -62,7 +63,7 @@ def power_law(
 
 
 class Exponents(NamedTuple):
-    """The exponent of the power law of chi by its two definitions.
+    """The exponent of the power law of chi by two definitions.
 
     Args:
         tau: (delta^(2 res_depth) - 1) / 2, from the growth in one layer of the residual branch.
@@ -90,11 +91,11 @@ def bootstrap_power_law(
         log_chi_first: ln chi before a layer of the branch, of the same shape.
         log_chi_last: ln chi after that layer, of the same shape.
         res_depth: Layers in a branch.
-        num_resamples: How often as many realizations are drawn with replacement.
-        seed: What the draws depend on.
+        num_resamples: Number of resamples, each of as many realizations, drawn with replacement.
+        seed: Seed of the resamples.
 
     Returns:
-        `Exponents`: percentile intervals.
+        `Exponents`, with 95 % percentile intervals.
 
     Raises:
         TypeError, ValueError: If an argument is refused.
@@ -140,7 +141,7 @@ def _tau(log_chi_first: np.ndarray, log_chi_last: np.ndarray, res_depth: int) ->
 
 
 def _deep_slopes(depth: np.ndarray, log_chi: np.ndarray) -> np.ndarray:
-    """Return d ln chi / d ln l over the deeper half: early depths are not yet on the power law. At least two count."""
+    """Return d ln chi / d ln l over the deeper half of the depths, at least two: others do not follow the law yet."""
     deep = (depth >= depth.max() / 2) | (np.arange(len(depth)) >= len(depth) - 2)
     return slopes(log_chi[:, deep], np.log(depth[deep]))
 

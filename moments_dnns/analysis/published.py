@@ -1,4 +1,4 @@
-"""The numbers of arXiv 1811.03087, and how far others are from them."""
+"""The published numbers of arXiv 1811.03087, and their comparison with measured ones."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from moments_dnns.moments import derive
 
 @attrs.frozen
 class PublishedMean:
-    """A published mean over realizations, at some depths.
+    """Published means of a quantity over realizations, at several depths.
 
     Args:
-        symbol: What it is the mean of, as plain text.
-        over: Name of the array.
+        symbol: The quantity, as plain text.
+        over: Name of its array.
         under: Name of the array by which it is divided, realization by realization, if it is a ratio.
         means: The published mean at each depth.
-        deviations: The published standard deviation over `num_realizations` at each depth, where it is known.
-        num_realizations: How many realizations were published.
+        deviations: The published standard deviation over realizations at each depth, where it is known.
+        num_realizations: Number of published realizations.
     """
 
     symbol: str
@@ -38,7 +38,7 @@ class Comparison:
     """A measured mean beside the published one.
 
     Args:
-        symbol: What it is the mean of.
+        symbol: The quantity, as plain text.
         depth: The layer or residual unit.
         mean: The measured mean over realizations.
         error: Its standard error.
@@ -59,7 +59,7 @@ def _by_depth(depths: Sequence[int], *means: float) -> dict[int, float]:
     return dict(zip(depths, means, strict=True))
 
 
-# The depths at which the tables below were published: layers of feedforward networks, units of residual ones.
+# The depths of the tables below: layers of feedforward networks, units of residual ones.
 LAYERS = (2, 10, 20, 50, 100, 200)
 UNITS = (5, 25, 50, 125, 250, 500)
 FULLY_CONNECTED_LAYERS = (10, 20, 50, 100, 200)
@@ -115,7 +115,7 @@ PUBLISHED: dict[str, tuple[PublishedMean, ...]] = {
 
 
 def compare(moments: Mapping[str, Any], published: Sequence[PublishedMean]) -> list[Comparison]:
-    """Return measured means beside published ones, at the depths of both.
+    """Return measured means beside published ones, at the depths that both have.
 
     Formula: `z = (mean - published) / sqrt(error^2 + deviation^2 / num_realizations)`, with the standard error of the
     measured mean, and the published deviation where it is known.
@@ -123,14 +123,14 @@ def compare(moments: Mapping[str, Any], published: Sequence[PublishedMean]) -> l
     Args:
         moments: Mapping from names to arrays of shape (num_realizations, num_computations), at least two realizations,
             and `depth`.
-        published: What was published, such as `PUBLISHED["bn_ff"]`.
+        published: The published means, such as `PUBLISHED["bn_ff"]`.
 
     Returns:
         One `Comparison` for each quantity and depth.
 
     Raises:
         KeyError: If an array is missing.
-        ValueError: If there is one realization only, which has no standard error.
+        ValueError: If there is a single realization, which has no standard error.
 
     Example:
 
@@ -155,6 +155,6 @@ def _compare_one(moments: Mapping[str, Any], published: PublishedMean) -> Iterat
             mean, theirs = float(sample.mean()), published.means[depth]
             error = float(sample.std(ddof=1) / np.sqrt(len(sample)))
             their_error = published.deviations.get(depth, 0.0) / np.sqrt(published.num_realizations)
-            with np.errstate(divide="ignore", invalid="ignore"):  # equal samples have no error
+            with np.errstate(divide="ignore", invalid="ignore"):  # the standard error of equal samples is 0
                 z = float(np.divide(mean - theirs, np.hypot(error, their_error)))
             yield Comparison(published.symbol, depth, mean, error, theirs, z)

@@ -9,18 +9,14 @@ import attrs
 import numpy as np
 from scipy.special import stdtrit
 
-ONE_SIGMA = (0.16, 0.84)
-
+ONE_SIGMA = (0.16, 0.84)  # quantiles
 FEWEST_BINS, MOST_BINS = 10, 200
-
-# Three numbers or fewer say too little of their own spread.
-FEWEST_REALIZATIONS = 4
-
+FEWEST_REALIZATIONS = 4  # for an interval: fewer determine their standard deviation too badly
 LEVEL = 0.95  # of intervals
 
 
 class Band(NamedTuple):
-    """Natural logarithms of a mean over realizations and of the ends of its 1 sigma band.
+    """Natural logarithms of a mean over realizations and of the ends of its one sigma band.
 
     Args:
         mean: ln of the mean, of shape (num_computations,).
@@ -34,7 +30,7 @@ class Band(NamedTuple):
 
 
 def log_band(logs: np.ndarray) -> Band:
-    """Return the mean over realizations and the 16th and 84th percentiles, all as logarithms.
+    """Return the mean over realizations and the 16th and 84th percentiles, all as natural logarithms.
 
     Args:
         logs: ln x, of shape (num_realizations, num_computations).
@@ -58,12 +54,12 @@ def log_mean(logs: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
     """Return ln mean(exp(logs)) over the first axis without forming an exponential that could overflow.
 
     Args:
-        logs: ln x, of shape (num_realizations, ...), with NaN for what is left out.
-        counts: How often each realization counts, of shape (num_means, num_realizations), a row for each mean; once
-            each, in a single mean, if it is not given.
+        logs: ln x, of shape (num_realizations, ...), with NaN for numbers that are left out.
+        counts: How often each realization counts in each of several means, of shape (num_means, num_realizations); by
+            default once, in a single mean.
 
     Returns:
-        ln of the means, of shape (...), or (num_means, ...) with `counts`; NaN where everything is left out.
+        ln of the means, of shape (...), or (num_means, ...) with `counts`; NaN where all numbers are left out.
 
     Example:
 
@@ -74,7 +70,7 @@ def log_mean(logs: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
     """
     kept = ~np.isnan(logs)
     largest = np.max(logs, axis=0, where=kept, initial=-np.inf)
-    with np.errstate(invalid="ignore", divide="ignore"):  # 0 / 0 where nothing is left, ln 0 where all that is has died
+    with np.errstate(invalid="ignore", divide="ignore"):  # 0 / 0 where all are left out, ln 0 where the others are 0
         relative = np.where(kept, np.exp(logs - largest), 0.0)
         if counts is None:
             return largest + np.log(relative.sum(axis=0) / kept.sum(axis=0))
@@ -84,7 +80,7 @@ def log_mean(logs: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
 def log_quantile(logs: np.ndarray, quantile: float) -> np.ndarray:
     """Return the logarithm of a quantile of exp(logs) over the first axis.
 
-    The same quantile as `numpy.quantile`'s, linear between neighbouring realizations.
+    It is the quantile of `numpy.quantile`, linear between neighbouring realizations.
 
     Args:
         logs: ln x, of shape (num_realizations, num_computations).
@@ -98,7 +94,7 @@ def log_quantile(logs: np.ndarray, quantile: float) -> np.ndarray:
     >>> float(np.exp(log_quantile(np.log([[1.0], [2.0]]), 0.25))[0]).__round__(6)
     1.25
     """
-    ordered = np.sort(logs, axis=0)  # NaN come last
+    ordered = np.sort(logs, axis=0)  # NaNs come last
     last = np.maximum(np.sum(~np.isnan(logs), axis=0) - 1, 0)
     position = quantile * last
     neighbours = np.stack([np.floor(position), np.ceil(position)]).astype(int)
@@ -109,17 +105,17 @@ def log_quantile(logs: np.ndarray, quantile: float) -> np.ndarray:
 
 
 def bin_edges(samples: np.ndarray) -> np.ndarray:
-    """Return bins of one width for histograms at several depths.
+    """Return the edges of bins of one width for histograms at several depths.
 
     The width is the median over depths of the rule of Freedman and Diaconis, 2 IQR / n^(1/3), so that depths of
     different spread are all resolved; 10 to 200 bins cover all samples. Samples without any spread get a bin of
     width 1 between two empty ones.
 
     Args:
-        samples: ln x, of shape (num_realizations, num_computations), with NaN for what is left out.
+        samples: ln x, of shape (num_realizations, num_computations), with NaN for numbers that are left out.
 
     Returns:
-        Increasing array of edges.
+        Increasing array of shape (num_bins + 1,).
 
     Example:
 
@@ -130,7 +126,7 @@ def bin_edges(samples: np.ndarray) -> np.ndarray:
     if not finite.size:
         return np.array([0.0, 1.0])
     low, high = finite.min(), finite.max()
-    if high - low <= 1e-12 * max(abs(low), abs(high), 1):  # logarithms: less is round-off
+    if high - low <= 1e-12 * max(abs(low), abs(high), 1):  # a smaller spread of logarithms is round-off
         return low + np.array([-1.5, -0.5, 0.5, 1.5])
     widths = [_bin_width(column[np.isfinite(column)]) for column in samples.T]
     width = np.median([width for width in widths if width] or [high - low])
@@ -145,14 +141,14 @@ def _bin_width(sample: np.ndarray) -> float:
 
 
 def density(sample: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Return the density of a sample in bins: it integrates to 1, whatever is left out.
+    """Return the density of a sample in bins; it integrates to 1.
 
     Args:
-        sample: Array of shape (num_realizations,), with NaN for what is left out.
+        sample: Array of shape (num_realizations,), with NaN for numbers that are left out.
         edges: Increasing array of shape (num_bins + 1,).
 
     Returns:
-        Array of shape (num_bins,), all 0 for a sample of which nothing is left.
+        Array of shape (num_bins,), all 0 if all numbers are left out.
 
     Example:
 
@@ -165,12 +161,12 @@ def density(sample: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 @attrs.frozen
 class Estimate:
-    """A mean over realizations, and the interval that holds the true mean in 95 of 100 experiments.
+    """An estimate from realizations, with its 95 % confidence interval.
 
     Args:
-        value: The mean.
-        lower: Lower end of the interval; minus infinity where there are too few realizations.
-        upper: Upper end of the interval; infinity where there are too few realizations.
+        value: The estimate.
+        lower: Lower end of the interval; minus infinity if there are too few realizations.
+        upper: Upper end of the interval; infinity if there are too few realizations.
 
     Example:
 
@@ -191,26 +187,26 @@ class Estimate:
         return math.isfinite(self.lower) and math.isfinite(self.upper)
 
     def side(self, threshold: float) -> int:
-        """Return 1 where the whole interval is above a threshold, -1 where it is below, 0 where it is on both sides."""
+        """Return 1 if the whole interval is above a threshold, -1 if it is below, 0 if it is on both sides."""
         return int(self.lower > threshold) - int(self.upper < threshold)
 
     def times(self, factor: float) -> Estimate:
-        """Return the estimate in another, positive unit."""
+        """Return the estimate multiplied by a positive factor."""
         return Estimate(self.value * factor, self.lower * factor, self.upper * factor)
 
     def to_dict(self) -> dict[str, float | None]:
-        """Return plain numbers, with None for the ends of an interval that is not there."""
+        """Return the numbers by name, with None for infinite ends of the interval."""
         return {key: number if math.isfinite(number) else None for key, number in attrs.asdict(self).items()}
 
 
 def estimate(samples: np.ndarray) -> Estimate:
     """Return the mean of independent samples with Student's interval, mean ± t s / √n.
 
-    Student's interval needs no random numbers, is right for few realizations, where resampling is too narrow, and
-    holds for skewed samples as soon as their mean is nearly normal. The order of the samples changes no bit.
+    Student's interval needs no random numbers, is exact for few normal samples, where resampling gives too narrow ones,
+    and holds for skewed samples as soon as their mean is nearly normal. The result does not depend on their order.
 
     Args:
-        samples: Finite numbers, one per realization, at least one.
+        samples: Finite numbers, of shape (num_realizations,), at least one.
 
     Returns:
         `Estimate`, without an interval from fewer than 4 samples.
@@ -233,7 +229,7 @@ def slopes(logs: np.ndarray, position: np.ndarray) -> np.ndarray:
 
     Args:
         logs: Array of shape (num_realizations, num_depths).
-        position: Where the columns stand, of shape (num_depths,), at least two different numbers.
+        position: The depths, or their logarithms, of shape (num_depths,); at least two different numbers.
 
     Returns:
         Array of shape (num_realizations,).

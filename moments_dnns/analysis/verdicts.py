@@ -1,6 +1,6 @@
-"""Verdicts on a network: their words, their thresholds with the reasons, and how they follow from its measures.
+"""Verdicts on a network: their names, their thresholds with the reasons, and how they follow from its measures.
 
-Everything is decided by whole intervals: a number is on one side of a threshold, on the other, or undecided.
+A number is above a threshold, or below it, only if its whole confidence interval is; otherwise it is undecided.
 `docs/diagnosis.md` has the derivations.
 """
 
@@ -19,32 +19,33 @@ OUTLIERS = "collapse onto few outliers"
 WELL_BEHAVED = "well-behaved"
 UNDECIDED = "not enough depth or realizations to tell"
 
-# Residual networks follow powers (δ^(2 res_depth) - 1) / 2 of depth, with δ = 1.2 as published: 0.55 for branches of
-# two layers, 1.65 for branches of four. An explosion must be faster: at this exponent, 12 dB for a doubling of depth.
+# Exponents of chi in depth above this are explosions: more than 12 dB for a doubling of depth. Residual networks have
+# exponents (δ^(2 res_depth) - 1) / 2 with δ = 1.2 as published: 0.55 for branches of two layers, 1.65 for four.
 LARGEST_POWER = 2.0
 
-# Less than 7 % for a doubling of depth.
+# Exponents of chi below this count as bounded: less than 7 % for a doubling of depth.
 BOUNDED_POWER = 0.1
 
-# In a single direction lie more than two thirds of the variance. Batch norm ends at 2 or more, vanilla nets at 1.
+# Effective ranks below this are one-dimensional: one direction has more than two thirds of the variance. With batch
+# normalization ranks end at 2 or more, in vanilla networks at 1.
 ONE_DIMENSION = 1.5
 
-# A rank that falls faster than this power of depth, 13 % for a doubling, is still on its way somewhere.
+# A rank with an exponent in depth below this, 13 % for a doubling, may go on falling.
 FALLING_POWER = -0.2
 
-# If a fraction p of the points has all of the variance, the kurtosis is about 1 / p: fewer than one point in ten. A
-# Gaussian signal has 3.
+# Kurtoses above this are outliers: if a fraction p of the points has all of the variance, the kurtosis is about 1 / p,
+# so that these are fewer than one point in ten. A Gaussian signal has 3.
 OUTLIER_KURTOSIS = 10.0
 
-# The network has made the outliers, rather than the images, if it has at least doubled the kurtosis.
+# The outliers come from the network rather than from the images if it has at least doubled the kurtosis.
 KURTOSIS_GROWTH = math.log(2)
 
-# k outliers span at most k directions: more than a quarter of the variance lies in one.
+# k outliers span at most k directions. Below this rank, more than a quarter of the variance is in one direction.
 OUTLIER_RANK = 4.0
 
 
 def growth_law(growth: Growth | None) -> str:
-    """Return how chi grows: `"exponential"`, `"power law"`, `"bounded"`, or `"undecided"`."""
+    """Return the law of chi over depth: `"exponential"`, `"power law"`, `"bounded"`, or `"undecided"`."""
     if growth is None:
         return "undecided"
     if growth.exponent.side(BOUNDED_POWER) < 0:
@@ -56,7 +57,7 @@ def growth_law(growth: Growth | None) -> str:
 
 
 def verdicts(measures: Measures) -> tuple[str, ...]:
-    """Return the pathologies that measures show; where there are none, `WELL_BEHAVED` or `UNDECIDED`."""
+    """Return the pathologies that the measures show; if there are none, `WELL_BEHAVED` or `UNDECIDED`."""
     if pathologies := tuple(verdict for verdict, side in _sides(measures).items() if side > 0):
         return pathologies
     is_tame = growth_law(measures.growth) in ("power law", "bounded")
@@ -65,12 +66,12 @@ def verdicts(measures: Measures) -> tuple[str, ...]:
 
 
 def missing(measured: MeasuredMoments, measures: Measures, num_finite: int) -> Iterator[str]:
-    """Yield what more is needed to decide, in words.
+    """Yield what else would be needed to decide, in words.
 
     Args:
-        measured: What was measured.
-        measures: The measures that were taken of it.
-        num_finite: How many realizations were not left out.
+        measured: The measured moments.
+        measures: The measures of these moments.
+        num_finite: Number of realizations that are not left out.
     """
     if num_finite < FEWEST_REALIZATIONS:
         yield f"{FEWEST_REALIZATIONS} realizations whose numbers are finite, received {num_finite}"
@@ -88,13 +89,13 @@ def missing(measured: MeasuredMoments, measures: Measures, num_finite: int) -> I
         yield "the effective rank of the signal, which was not measured"
     for verdict, side in _sides(measures).items():
         if side == 0:
-            yield f"depth or realizations: {verdict} is neither found nor excluded"
+            yield f"depth or realizations: {verdict} is neither shown nor excluded"
     if _may_fall(measures.rank):
         yield "depth or realizations: the effective rank may go on falling"
 
 
 def _sides(measures: Measures) -> dict[str, int]:
-    """Return 1 for each pathology that all of its signs show, -1 if one of them excludes it, 0 if it is open."""
+    """Return for each pathology 1 if all measures show it, -1 if one excludes it, 0 if it is undecided."""
     rank, kurtosis = measures.rank, measures.kurtosis
     sides = {EXPLODING: 1 if growth_law(measures.growth) == "exponential" else -1}
     if rank:
@@ -109,7 +110,7 @@ def _sides(measures: Measures) -> dict[str, int]:
 
 
 def _may_fall(rank: Rank | None) -> bool:
-    """Return whether the rank, where it is not near 1 yet, may go on falling."""
+    """Return whether a rank that is not near 1 yet may go on falling."""
     if rank is None or rank.exponent is None:
         return False
     return rank.at_end.side(ONE_DIMENSION) >= 0 and rank.exponent.lower < FALLING_POWER

@@ -1,120 +1,163 @@
-"""One pass of a state along the layers of a Keras model, with moments taken behind each."""
+"""Signal and noise of all places of a model in one pass, and the moments of each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
+import attrs
 import keras
 import numpy as np
 from keras import ops
 
-from moments_dnns._backend import product_precision, uses_xla
-from moments_dnns._validation import refusal
+from moments_dnns._backend import compiled, product_precision
+from moments_dnns._validation import cause, refusal
 from moments_dnns.layers.core import InitialState
+from moments_dnns.layers.derivative import jvp
 from moments_dnns.layers.measurement import LogMoments
-from moments_dnns.layers.propagate import propagate
 from moments_dnns.layers.state import State, Tensor
 
-from .graph import Call, Route
-from .inputs import Feed
+from .network import Network
+from .recording import recording
+from .route import Route
+
+# The noise is brought through at powers of two, one such step apart, where a magnitude leaves float32's range.
+STEP = 100
+
+# Below this, noise loses digits to numbers that float32 cannot hold.
+SMALLEST = 2.0**-90
+
+# How many steps are tried in each direction: over 4000 dB.
+NUM_STEPS = 8
 
 
-class Walk(keras.layers.Layer):
-    """A pass along a route, as one Keras layer.
-
-    What is not needed any more is let go at once: as many states are kept as the network has branches.
+@attrs.frozen(eq=False)
+class Forward:
+    """What a pass through a model needs to know, all but the values of variables, inputs and noise.
 
     Args:
-        network: The functional model.
-        along: Its route.
-        image: The position of the images among its inputs.
-        statistics: Those of batch normalization: `"batch"` or `"stored"`.
-
-    Call arguments:
-        inputs: The noise, then the inputs of the network.
-
-    Returns:
-        Tensor of shape (number of measured tensors, number of moments): natural logarithms.
+        net: The model.
+        path: The route of the noise.
+        variables: The variables that the model reads.
+        moments: Names of the moments that are taken.
+        batch_statistics: Whether batch normalization takes the statistics of the batch.
+        channels_first: Whether the channels are behind the batch, instead of last.
     """
 
-    def __init__(self, network: keras.Model, along: Route, image: int, statistics: str, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.network, self.image, self.statistics = network, image, statistics
-        self.calls, self.rows = tuple(along.calls), tuple(along.numbers)
-        self.last_use = {number: i for i, call in enumerate(self.calls) for number in call.inputs.values()}
-        self.measure = LogMoments()
-        self.start = InitialState()
-        self.problem: Exception | None = None
+    net: Network
+    path: Route
+    variables: Sequence[Any]
+    moments: Sequence[str]
+    batch_statistics: bool
+    channels_first: bool
 
-    def build(self, inputs_shape: Any) -> None:
-        """Mark the layer as built: the network has its weights."""
+    def __call__(self, values: Sequence[Tensor], inputs: Sequence[Tensor], noises: Sequence[Tensor]) -> Tensor:
+        """Return a row for each place: the logarithms of its moments, and the largest magnitude of its noise."""
+        inputs = list(inputs)
+        noisy = [self.net.fed.names.index(name) for name in self.path.inputs]
+        begins = [ops.zeros(place.shape, "float32") for place in self.path.begins]
 
-    def compute_output_shape(self, inputs_shape: Any) -> tuple[int, int]:
-        """Return the shape of the table."""
-        return len(self.rows), len(self.measure.moments)
+        def function(*tensors: Tensor) -> list[Tensor]:
+            for index, tensor in zip(noisy, tensors, strict=False):
+                inputs[index] = tensor
+            added = dict(zip((place.name for place in self.path.begins), tensors[len(noisy) :], strict=True))
+            with (
+                keras.StatelessScope(list(zip(self.variables, values, strict=True)), initialize_variables=False),
+                recording(self.net, self.batch_statistics, added) as calls,
+            ):
+                outputs = self.net(inputs)
+            returned = [*(call.outputs for call in calls), outputs]
+            measured = [returned[place.call][place.output] for place in (*self.path.begins, *self.path.places)]
+            return [ops.cast(tensor, "float32") for tensor in (*tensors[: len(noisy)], *measured)]
 
-    def call(self, inputs: list[Tensor]) -> Tensor:
-        """Return the table of logarithms."""
-        noise, *tensors = inputs
-        values: dict[int, Any] = dict(enumerate(tensors))
-        values[self.image] = self.start(values[self.image], noise)
-        rows = {self.image: self.measured(values[self.image], "input")}
-        for i, call in enumerate(self.calls):
-            try:
-                outputs = self.outputs_of(call, values)
-                values |= zip(call.outputs, outputs, strict=True)
-                rows |= {
-                    number: self.measured(values[number], call.name) for number in call.outputs if number in self.rows
-                }
-            except Exception as error:
-                self.problem = error
-                raise
-            for number in {*call.inputs.values(), *call.outputs}:
-                if self.last_use.get(number, i) <= i:
-                    del values[number]
-        return ops.stack([rows[number] for number in self.rows])
+        signals, tangents = jvp(function, [*(inputs[index] for index in noisy), *begins], noises)
+        # Compiled by itself: places of one shape share what is traced of it, which is most of all there is.
+        measure = compiled(self.measure, within=True)
+        return ops.stack([measure(signal, noise) for signal, noise in zip(signals, tangents, strict=True)])
 
-    def measured(self, state: State, name: str) -> Tensor:
-        """Return the logarithms of the moments of a state, whose signal may have any scale of float32's range."""
-        if len(state.signal.shape) == 0:
-            raise ValueError(refusal("expected tensors with a batch axis.", layer=name))
-        # A number for each image is one channel.
-        signal, noise = (x if len(x.shape) > 1 else x[:, None] for x in (state.signal, state.noise))
-        scaled = self.start(signal, noise)
-        logs = scaled.log_signal + state.log_signal, scaled.log_noise + state.log_noise
-        return self.measure(State(scaled.signal, scaled.noise, *logs))
-
-    def outputs_of(self, call: Call, values: dict[int, Any]) -> list[Any]:
-        """Return the states behind a call; plain tensors where no state goes in."""
-        states = {number: values[number] for number in call.inputs.values() if isinstance(values[number], State)}
-
-        def function(*signals: Tensor) -> Any:
-            args, kwargs = call.filled({**values, **dict(zip(states, signals, strict=True))})
-            return call.layer(*args, **kwargs)
-
-        if not states:
-            return keras.tree.flatten(function())
-        return propagate(call.layer, function, list(states.values()), self.statistics == "stored", call.name)
+    def measure(self, signal: Tensor, noise: Tensor) -> Tensor:
+        """Return the row of one place."""
+        largest = ops.max(ops.abs(noise))
+        # A number for each element of the batch is one channel.
+        signal, noise = (x if len(x.shape) > 1 else x[:, None] for x in (signal, noise))
+        if self.channels_first and len(signal.shape) > 2:
+            signal, noise = (ops.moveaxis(x, 1, -1) for x in (signal, noise))
+        state = InitialState(dtype="float32").call(signal, noise)
+        logarithms = LogMoments(self.moments, dtype="float32").call(State(*state))
+        return ops.concatenate([logarithms, ops.reshape(largest, (1,))])
 
 
-def walker(network: keras.Model, along: Route, fed: Feed, statistics: str) -> Callable[..., np.ndarray]:
-    """Return the function that maps the noise and the inputs of a model to logarithms of moments, compiled."""
-    types = ["float32", *(tensor.dtype for tensor in network.inputs)]
-    arrays = [fed.images, *fed.arrays]
-    inputs = [keras.Input(batch_shape=array.shape, dtype=each) for array, each in zip(arrays, types, strict=True)]
-    layer = Walk(network, along, fed.image, statistics)
-    model = keras.Model(inputs, layer(inputs))
-    model.compile(jit_compile=uses_xla())
+class Passed(NamedTuple):
+    """What one pass has given: logarithms of moments, and of each place whether its noise kept its digits."""
 
-    def walk(*arrays: np.ndarray) -> np.ndarray:
+    logarithms: np.ndarray
+    largest: np.ndarray
+
+
+def passes(forward: Forward) -> Callable[[Sequence[Any], Sequence[np.ndarray]], np.ndarray]:
+    """Return the function that maps values of variables and noises to logarithms of moments, place by place.
+
+    Noise is propagated at another scale where it leaves float32's range, as everything is linear in it.
+    """
+    run = compiled(forward)
+    inputs = [ops.convert_to_tensor(array) for array in forward.net.fed.arrays]
+    noise_columns = [name for name, each in enumerate(forward.moments) if each == "log_mu2_noise"]
+
+    def at_scale(values: Sequence[Any], noises: Sequence[np.ndarray], step: int) -> Passed:
+        scaled = [ops.convert_to_tensor(noise * noise.dtype.type(2.0 ** (STEP * step))) for noise in noises]
         try:
             with product_precision("float32"):
-                return np.asarray(model.predict_on_batch(list(arrays)))
-        except Exception:
-            # Keras adds the arguments of all calls around to a message; that of the layer says what matters.
-            if layer.problem is not None:
-                raise layer.problem from None
-            raise
+                table = np.asarray(ops.convert_to_numpy(run(values, inputs, scaled)), np.float64)
+        except Exception as error:
+            raise ValueError(
+                refusal(
+                    "expected layers that the backend can differentiate; another backend may "
+                    f"(KERAS_BACKEND=jax, tensorflow or torch). {cause(error)}",
+                    backend=keras.backend.backend(),
+                )
+            ) from error
+        table[:, noise_columns] -= 2 * np.log(2.0) * STEP * step
+        return Passed(table[:, :-1], table[:, -1])
 
-    return walk
+    def run_all(values: Sequence[Any], noises: Sequence[np.ndarray]) -> np.ndarray:
+        values = [ops.convert_to_tensor(value) for value in values]
+        tried = {0: at_scale(values, noises, 0)}
+        for direction, is_out in ((-1, _too_large), (1, _too_small)):
+            step, num_out = 0, len(forward.path.parents) + 1
+            while (
+                abs(step) < NUM_STEPS
+                and 0 < (left := is_out(tried[step].largest, forward.path.parents).sum()) < num_out
+            ):
+                step, num_out = step + direction, left
+                tried[step] = at_scale(values, noises, step)
+        return best(tried, forward.path.parents)
+
+    return run_all
+
+
+def _too_large(largest: np.ndarray, parents: Sequence[Sequence[int]]) -> np.ndarray:
+    return ~np.isfinite(largest)
+
+
+def _too_small(largest: np.ndarray, parents: Sequence[Sequence[int]]) -> np.ndarray:
+    """Tell of every place whether its noise lost digits; one that is zero behind large noise is zero."""
+    lost = np.zeros(len(largest), bool)
+    for place, above in enumerate(parents):
+        lost[place] = 0 < largest[place] < SMALLEST or (largest[place] == 0 and any(lost[each] for each in above))
+    return lost
+
+
+def best(tried: dict[int, Passed], parents: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return each place's logarithms from the pass in which the fewest places above it were out of range."""
+    steps = sorted(tried, key=abs)
+    if len(steps) == 1:
+        return tried[0].logarithms
+    out = []
+    for step in steps:
+        bad = _too_large(tried[step].largest, parents) | _too_small(tried[step].largest, parents)
+        worst: list[set[int]] = []
+        for place, above in enumerate(parents):
+            worst.append(set().union(*(worst[each] for each in above), {place} if bad[place] else set()))
+        out.append([len(each) for each in worst])
+    chosen = np.argmin(np.array(out), axis=0)
+    return np.stack([tried[steps[step]].logarithms[place] for place, step in enumerate(chosen)])

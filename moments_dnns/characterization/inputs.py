@@ -1,21 +1,21 @@
-"""What goes into a Keras model: its images, its other inputs, and which of them is which."""
+"""What goes into a Keras model: its inputs, how it takes them, and which of them have noise."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 import keras
 import numpy as np
 
-from moments_dnns import _seeds
 from moments_dnns._validation import refusal
-from moments_dnns.data import dataset_label, normals
+from moments_dnns.data import dataset_label
 
-from .graph import input_name
-
-IMAGE_AXES = 4
+# The names that Keras makes up for inputs, and counts over a session.
+UNNAMED = re.compile(r"(keras_tensor|input_layer|input)(_\d+)?(CLONE)?")
 
 
 @attrs.frozen(eq=False)
@@ -23,88 +23,151 @@ class Feed:
     """The inputs of a model.
 
     Args:
-        arrays: An array for every input of the model, in their order; the images are float32.
-        image: The position of the images.
-        noise: Its noise, float32 of the same shape; None where it is drawn for every realization.
+        arrays: An array for every input, in the order of the model.
+        names: Their names.
+        pack: Maps a tensor for each of them to positional and keyword arguments of the model.
     """
 
     arrays: tuple[np.ndarray, ...]
-    image: int
-    noise: np.ndarray | None
-
-    @property
-    def images(self) -> np.ndarray:
-        """The images."""
-        return self.arrays[self.image]
+    names: tuple[str, ...]
+    pack: Callable[[Sequence[Any]], tuple[tuple[Any, ...], dict[str, Any]]]
 
     @property
     def label(self) -> str:
         """What a description says of the inputs."""
         return "+".join(dataset_label(array) for array in self.arrays)
 
-    def noise_of(self, seed: np.random.SeedSequence) -> np.ndarray:
-        """Return the noise of the realization with a seed."""
-        if self.noise is not None:
-            return self.noise
-        return normals(np.random.default_rng(_seeds.child(seed, _seeds.NOISE)), self.images.shape)
+    @property
+    def floating(self) -> tuple[str, ...]:
+        """The names of the inputs that are no integers."""
+        return tuple(name for name, array in zip(self.names, self.arrays, strict=True) if array.dtype.kind == "f")
 
 
-def feed(model: keras.Model, images: Any, noise: Any) -> Feed:
-    """Return the inputs of a functional model, checked.
+def feed(model: keras.Model, inputs: Any) -> Feed:
+    """Return the inputs of a model, checked.
 
     Args:
         model: The model.
-        images: An array, or for several inputs a mapping from their names to arrays.
-        noise: `"normal"` or an array.
+        inputs: An array; a list, a tuple or a mapping of arrays, as the model takes them; or an iterable of batches, of
+            which the first is taken.
 
     Raises:
-        TypeError, ValueError: If there is no image input, or more than one, or an array does not fit.
+        TypeError, ValueError: If an array does not fit.
 
     Example:
 
     >>> model = keras.Sequential([keras.Input((4, 4, 1), name="pixels"), keras.layers.Flatten()])
-    >>> feed(model, np.eye(4)[None].repeat(2, 0), "normal").images.shape
-    Traceback (most recent call last):
-    ValueError: expected images of shape (batch, 4, 4, 1), at least two. Received: pixels=(2, 4, 4)
+    >>> feed(model, np.eye(4)[None].repeat(3, 0)).arrays[0].shape
+    (3, 4, 4, 1)
     """
-    image = _image_input(model)
-    names = [input_name(tensor) for tensor in model.inputs]
-    given = images if isinstance(images, Mapping) else {names[image]: images}
-    if set(given) != set(names):
-        raise ValueError(
-            refusal(f"images must be a mapping with an array for each of {', '.join(names)}.", images=list(given))
+    inputs = first_batch(inputs)
+    known = getattr(model, "inputs", None)
+    if not known:
+        return _of_call(model, inputs)
+    names = _names(model)
+    given = _matched(names, model, inputs)
+    arrays = [_checked(name, given[name], tensor) for name, tensor in zip(names, known, strict=True)]
+    _check_batches(names, arrays)
+
+    struct = _struct(model)
+    return Feed(tuple(arrays), names, lambda tensors: ((keras.tree.pack_sequence_as(struct, list(tensors)),), {}))
+
+
+def first_batch(inputs: Any) -> Any:
+    """Return the inputs of the first batch of what yields batches, and anything else as it is."""
+    if isinstance(inputs, keras.utils.PyDataset):
+        batch = inputs[0]
+    elif isinstance(inputs, Iterator) or hasattr(inputs, "element_spec") or type(inputs).__name__ == "DataLoader":
+        batch = next(iter(inputs))
+    else:
+        return inputs
+    # Keras' own convention: inputs, targets and weights of samples.
+    return batch[0] if isinstance(batch, tuple) else batch
+
+
+def _struct(model: keras.Model) -> Any:
+    """Return the structure of symbolic inputs in which a functional or sequential model takes its inputs."""
+    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+
+
+def _names(model: keras.Model) -> tuple[str, ...]:
+    struct = _struct(model)
+    if isinstance(struct, Mapping) and len(struct) == len(model.inputs):
+        order = {id(tensor): name for name, tensor in struct.items()}
+        return tuple(order[id(tensor)] for tensor in model.inputs)
+    names: list[str] = []
+    for tensor in model.inputs:
+        name = "input" if UNNAMED.fullmatch(str(tensor.name)) else str(tensor.name)
+        names.append(name if name not in names else f"{name}@{sum(each.split('@')[0] == name for each in names) + 1}")
+    return tuple(names)
+
+
+def _matched(names: Sequence[str], model: keras.Model, inputs: Any) -> dict[str, Any]:
+    """Return what was given for every name."""
+    if isinstance(inputs, Mapping):
+        own = {str(tensor.name): name for tensor, name in zip(model.inputs, names, strict=True)}
+        given = {own.get(str(name), str(name)): array for name, array in inputs.items()}
+        if set(given) == set(names):
+            return given
+    elif isinstance(inputs, list | tuple) and _holds_arrays(inputs):
+        if len(inputs) == len(names):
+            return dict(zip(names, inputs, strict=True))
+    elif len(names) == 1:
+        return {names[0]: inputs}
+    raise ValueError(
+        refusal(
+            f"inputs must be a mapping with an array for each of {', '.join(names)}, or a list of them in this order.",
+            inputs=list(inputs) if isinstance(inputs, Mapping) else type(inputs).__name__,
         )
-    arrays = [_numbers(name, given[name]) for name in names]
-    arrays[image] = _checked(names[image], arrays[image], tuple(model.inputs[image].shape[1:]))
-    for name, array, tensor in zip(names, arrays, model.inputs, strict=True):
-        if array.dtype.kind == "f" and not keras.backend.is_float_dtype(tensor.dtype):
-            raise TypeError(refusal(f"{name} must hold integers.", dtype=str(array.dtype)))
-        if len(array) != len(arrays[image]) or not _fits(array.shape[1:], tuple(tensor.shape[1:])):
-            expected = (len(arrays[image]), *tensor.shape[1:])
-            raise ValueError(refusal(f"{name} must have the shape {expected}.", **{name: array.shape}))
-    return Feed(tuple(arrays), image, _checked_noise(noise, arrays[image].shape))
+    )
 
 
-def _image_input(model: keras.Model) -> int:
-    found = [
-        index
-        for index, tensor in enumerate(model.inputs)
-        if len(tensor.shape) == IMAGE_AXES and keras.backend.is_float_dtype(tensor.dtype)
-    ]
-    if len(found) != 1:
-        inputs = {input_name(tensor): (tuple(tensor.shape), tensor.dtype) for tensor in model.inputs}
-        raise ValueError(
-            refusal(
-                f"model {model.name!r} must have exactly one image input, of shape (batch, height, width, channels) "
-                "and a floating-point type, as integers have no infinitesimal noise.",
-                inputs=inputs,
-            )
-        )
-    return found[0]
+def _holds_arrays(inputs: Sequence[Any]) -> bool:
+    return any(hasattr(each, "shape") for each in inputs)
 
 
-def _numbers(name: str, value: Any) -> np.ndarray:
-    array = np.asarray(value)
+def _of_call(model: keras.Model, inputs: Any) -> Feed:
+    """Return the inputs of a model whose `call` alone knows what they are."""
+    named = dict(_flattened(inputs, ""))
+    if not named:
+        raise TypeError(refusal("inputs must be an array of real numbers, or several.", inputs=type(inputs).__name__))
+    arrays = [numbers(name, array) for name, array in named.items()]
+    arrays = [_finite(name, array.astype(_dtype(array))) for name, array in zip(named, arrays, strict=True)]
+    _check_batches(tuple(named), arrays)
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(model.call).parameters.items()
+        if name not in ("training", "mask") and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    }
+    required = [name for name, parameter in parameters.items() if parameter.default is parameter.empty]
+    by_name = isinstance(inputs, Mapping) and set(required) <= set(inputs) <= set(parameters)
+    by_place = isinstance(inputs, list | tuple) and len(inputs) == len(required) > 1
+
+    def pack(tensors: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        packed = keras.tree.pack_sequence_as(inputs, list(tensors)) if len(arrays) > 1 else tensors[0]
+        if by_name:
+            return (), packed
+        return (tuple(packed) if by_place else (packed,)), {}
+
+    return Feed(tuple(arrays), tuple(named), pack)
+
+
+def _flattened(inputs: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield names and arrays in the order in which Keras flattens them."""
+    if isinstance(inputs, Mapping):
+        for key in sorted(inputs):
+            yield from _flattened(inputs[key], f"{prefix}{key}" if not prefix else f"{prefix}/{key}")
+    elif isinstance(inputs, list | tuple) and _holds_arrays(inputs):
+        for place, each in enumerate(inputs):
+            name = prefix or "input"
+            yield from _flattened(each, name if place == 0 else f"{name}@{place + 1}")
+    else:
+        yield prefix or "input", inputs
+
+
+def numbers(name: str, value: Any) -> np.ndarray:
+    """Return an array of real numbers."""
+    array = np.asarray(keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value)
     if array.dtype.kind not in "biuf" or not array.ndim:
         raise TypeError(
             refusal(f"{name} must be an array of real numbers.", **{name: type(value).__name__}, dtype=str(array.dtype))
@@ -112,30 +175,50 @@ def _numbers(name: str, value: Any) -> np.ndarray:
     return array
 
 
-def _checked(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
-    if array.ndim != IMAGE_AXES or len(array) < 2 or not _fits(array.shape[1:], shape):
-        expected = ", ".join("any" if side is None else str(side) for side in shape)
-        raise ValueError(refusal(f"expected images of shape (batch, {expected}), at least two.", **{name: array.shape}))
-    with np.errstate(over="ignore"):  # what is beyond float32 is refused as infinite
-        images = array.astype(np.float32)
-    lowest, highest = images.min(), images.max()
-    if not (np.isfinite([lowest, highest]).all() and lowest < highest):
-        raise ValueError(refusal("images must be finite, and not all the same.", lowest=lowest, highest=highest))
-    return images
+def _dtype(array: np.ndarray) -> str:
+    """Return the type in which an array goes into a model that does not say which it takes."""
+    if array.dtype.kind == "f":
+        return "float64" if keras.config.floatx() == "float64" else "float32"
+    return "int32" if array.dtype == np.int64 else str(array.dtype)
 
 
-def _checked_noise(noise: Any, shape: tuple[int, ...]) -> np.ndarray | None:
-    if isinstance(noise, str) and noise == "normal":
-        return None
-    array = _numbers("noise", noise).astype(np.float32)
-    if array.shape != shape or not np.isfinite(array).all() or not array.any():
-        raise ValueError(
-            refusal(f"noise must be 'normal' or a finite array of shape {shape} that is not zero.", noise=array.shape)
-        )
-    return array
+def _checked(name: str, value: Any, tensor: Any) -> np.ndarray:
+    """Return an array as an input of a functional model takes it."""
+    array = numbers(name, value)
+    if not keras.backend.is_float_dtype(tensor.dtype):
+        if array.dtype.kind == "f":
+            raise TypeError(refusal(f"{name} must hold integers.", dtype=str(array.dtype)))
+        array = array.astype(tensor.dtype)
+    else:
+        with np.errstate(over="ignore"):  # what is beyond the type is refused as infinite
+            array = array.astype("float64" if tensor.dtype == "float64" else "float32")
+    array = _with_axes(array, tuple(tensor.shape))
+    if not _fits(array.shape, tuple(tensor.shape)):
+        expected = ", ".join("any" if side is None else str(side) for side in tensor.shape[1:])
+        raise ValueError(refusal(f"expected an input of shape (batch, {expected}).", **{name: array.shape}))
+    return _finite(name, array)
+
+
+def _with_axes(array: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
+    """Add or take off a last axis of one element, as Keras does."""
+    if array.ndim == len(shape) + 1 and array.shape[-1] == 1:
+        return array[..., 0]
+    return array[..., None] if array.ndim == len(shape) - 1 and shape[-1] == 1 else array
 
 
 def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
     return len(shape) == len(expected) and all(
         side is None or side == given for given, side in zip(shape, expected, strict=True)
     )
+
+
+def _finite(name: str, array: np.ndarray) -> np.ndarray:
+    if not np.isfinite(array).all():
+        raise ValueError(refusal("inputs must be finite.", **{name: array[~np.isfinite(array)][:3].tolist()}))
+    return array
+
+
+def _check_batches(names: Sequence[str], arrays: Sequence[np.ndarray]) -> None:
+    shapes = {name: array.shape for name, array in zip(names, arrays, strict=True)}
+    if len({shape[0] for shape in shapes.values()}) > 1 or arrays[0].shape[0] < 2:
+        raise ValueError(refusal("expected inputs of one batch size, at least two.", **shapes))

@@ -1,4 +1,4 @@
-"""Architectures as data: the steps of a layer, from which places, kernels and shapes follow. No Keras here."""
+"""Architectures as data: the steps of a layer, from which its places, kernels and shapes follow. No Keras here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from moments_dnns._validation import boolean, non_negative, one_of, require, whole
+from moments_dnns._validation import boolean, non_negative, one_of, refusal, require, whole
 from moments_dnns.moments import place_name
 
 from .parameters import parameter
@@ -21,7 +21,7 @@ class Architecture:
     Args:
         steps: Names of the steps in order, or `Step`s with options.
         residual: Whether the steps, repeated `res_depth` times, are a branch that is added to its input.
-        residual_scale: By which the branch is multiplied before the addition; at 0 a unit is the identity.
+        residual_scale: Factor of the branch in the addition; with 0 a unit is the identity.
         after: Steps after the addition, such as the activation of post-activation units.
         stages: Number of equal parts of the depth, between which the shape of the signal may change.
         transition: Steps between two stages, at which no moments are taken: a convolution with strides or another
@@ -103,48 +103,48 @@ class Architecture:
 
     @property
     def measured_steps(self) -> tuple[Step | None, ...]:
-        """The step before every place but the first one; None is the addition."""
+        """The step before each place but the first; None stands for the addition."""
         return (*self.steps, *((None,) * self.residual), *self.after)
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Before the first step, after every step, after the addition, and after every step that follows it."""
+        """Names of the places: before the first step, after each step, after the addition, after each later step."""
         return tuple(place_name(number + 1) for number in range(len(self.measured_steps) + 1))
 
     @property
     def activated_places(self) -> tuple[str, ...]:
-        """The places right after an activation, where effective ranks are taken."""
+        """The places directly after an activation, where effective ranks are taken."""
         return self.places_after(lambda step: step.name == "activation")
 
     def places_after(self, chosen: Callable[[Step], bool]) -> tuple[str, ...]:
-        """Return the places right after the steps for which a function is true."""
+        """Return the places directly after the steps for which a function is true."""
         pairs = zip(self.measured_steps, self.places[1:], strict=True)
         return tuple(place for step, place in pairs if step is not None and chosen(step))
 
     @property
     def normalized(self) -> bool:
-        """Whether a layer normalizes its signal, which then grows with depth no faster than a power."""
+        """Whether a layer normalizes its signal; the signal then grows no faster than a power of depth."""
         return any(step.kind.normalizes for step in (*self.steps, *self.after))
 
     def num_repeats(self, res_depth: int) -> int:
-        """How often one layer goes through `steps`."""
+        """Return how often one layer repeats `steps`: `res_depth` times if it is residual, else once."""
         return res_depth if self.residual else 1
 
     def layer_steps(self, res_depth: int) -> tuple[Step, ...]:
-        """Return all steps of one layer, with repeats, the addition left aside."""
+        """Return all steps of one layer, repeats included, without the addition."""
         return (*self.steps * self.num_repeats(res_depth), *self.after)
 
     def kernels_per_layer(self, res_depth: int) -> int:
-        """How many kernels one layer draws."""
+        """Return the number of kernels that one layer draws."""
         return sum(step.kind.draws for step in self.layer_steps(res_depth))
 
     @property
     def kernels_per_transition(self) -> int:
-        """How many kernels a transition draws."""
+        """The number of kernels that a transition draws."""
         return sum(step.kind.draws for step in self.transition)
 
     def channels(self, num_channels: int) -> tuple[int, ...]:
-        """Return the channels of every stage.
+        """Return the number of channels in each stage, from that in the first one.
 
         Raises:
             ValueError: If a width gives no whole number of channels, or groups do not divide them.
@@ -157,7 +157,7 @@ class Architecture:
         return tuple(channels)
 
     def sides(self, side: int) -> tuple[int, ...]:
-        """Return the sides of the image in every stage, from that of the first one; 0 where nothing is left."""
+        """Return the side of the images in each stage, from that in the first one, in pixels; 0 if none are left."""
         sides = [side]
         for _ in range(self.stages - 1):
             for step in self.transition:
@@ -165,6 +165,20 @@ class Architecture:
                 side = -(-side // (step.strides or 1)) if step.kind.draws else side // (step.strides or 1)
             sides.append(side)
         return tuple(sides)
+
+    def kernels_and_images(self, kernel_size: int, side: int) -> tuple[tuple[int, int], ...]:
+        """Return the largest kernel in a layer and in a transition, each with the side of the smallest image it reads.
+
+        Args:
+            kernel_size: Side of the kernels that do not have a size of their own, in pixels.
+            side: Side of the images in the first stage, in pixels.
+        """
+        sides = self.sides(side)
+        parts = (((*self.steps, *self.after), sides[-1]), (self.transition, sides[-2:][0]))
+        return tuple(
+            (max((step.kernel_size or kernel_size for step in steps if step.name == "conv"), default=1), smallest)
+            for steps, smallest in parts
+        )
 
 
 def _last_width(steps: tuple[Step, ...]) -> float | None:
@@ -186,9 +200,10 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 def checked_architecture(name: str, value: Any) -> str | Architecture:
-    """Check what describes an architecture: a name of `ARCHITECTURES`, an `Architecture`, or its fields.
+    """Check an architecture: a name of `ARCHITECTURES`, an `Architecture`, or the fields of one as a mapping.
 
-    One that has a name goes by that name.
+    Returns:
+        The name of an architecture in `ARCHITECTURES`, else the `Architecture`.
 
     Example:
 
@@ -196,10 +211,17 @@ def checked_architecture(name: str, value: Any) -> str | Architecture:
     'vanilla'
     """
     if isinstance(value, dict):
-        value = Architecture(**value)
+        value = _from_fields(name, value)
     if not isinstance(value, Architecture):
         return str(one_of(ARCHITECTURES)(name, value))
     return next((known for known, architecture in ARCHITECTURES.items() if architecture == value), value)
+
+
+def _from_fields(name: str, value: dict[str, Any]) -> Architecture:
+    known = {field.name for field in attrs.fields(Architecture)}
+    if "steps" not in value or not value.keys() <= known:
+        raise ValueError(refusal(f"expected steps, and no fields but {', '.join(sorted(known))}.", **{name: value}))
+    return Architecture(**value)
 
 
 checked_architecture.choices = tuple(ARCHITECTURES)  # type: ignore[attr-defined]

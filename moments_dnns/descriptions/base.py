@@ -1,4 +1,4 @@
-"""What the descriptions of results have in common: experiments, and characterizations of models."""
+"""Description: what the descriptions of experiments and of characterized models have in common."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from moments_dnns.moments import derive
 
 @attrs.frozen
 class Description(ABC):
-    """The frozen description of a result: what decides its numbers, and how many there are.
+    """The frozen description of a result: everything that decides its numbers.
 
-    Subclasses are `attrs` classes whose fields are JSON, and say what their arrays are.
+    Subclasses are `attrs` classes with fields that JSON can hold. They name the arrays of the result.
 
     Args:
-        num_realizations: How many realizations were asked for.
+        num_realizations: Number of realizations.
         seed: The only source of randomness.
     """
 
-    # What is described, in a word; the axis of arrays that counts depth; the parameters that a summary shows.
-    kind: ClassVar[str]
-    columns: ClassVar[str]
-    shown: ClassVar[tuple[str, ...]]
+    kind: ClassVar[str]  # what is described, in a word
+    columns: ClassVar[str]  # the name of the axis of depth: columns of arrays
+    shown: ClassVar[tuple[str, ...]]  # the parameters in a printed result
 
     num_realizations: int
     seed: int
@@ -46,20 +45,20 @@ class Description(ABC):
     @property
     @abstractmethod
     def places(self) -> tuple[str, ...]:
-        """The places of a layer where moments are taken, by which names of arrays end; one empty name for none."""
+        """The places of a layer where moments are taken, with which names of arrays end; one empty name for none."""
 
     @property
     @abstractmethod
     def headline(self) -> tuple[str, str, str]:
-        """What the network is, its depth and its width, in a word each."""
+        """The kind of network, its depth and its width, in a word each."""
 
     @property
     @abstractmethod
     def described(self) -> dict[str, np.ndarray]:
-        """The arrays that follow from the description, by name."""
+        """The arrays that follow from the description alone, such as `depth`, by name."""
 
     def derive(self, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-        """Return an array that is there, or follows from those there: see `moments.derive`."""
+        """Return an array by its name, derived from the others where it is not among them: see `moments.derive`."""
         return derive(arrays, name)
 
     def out_of_range(
@@ -73,7 +72,7 @@ class Description(ABC):
             logarithms: Natural logarithms of the moments, of shape (len(realizations), num_computations, arrays).
 
         Yields:
-            Where it began: the realization, the moment and the layer.
+            A sentence with the realization, the moment and the layer that are the first.
         """
         names, values = list(arrays), np.stack(list(arrays.values()), axis=-1)
         bad = ~np.isfinite(values) | ((values == 0) & np.isfinite(logarithms))
@@ -86,7 +85,7 @@ class Description(ABC):
             )
 
     def differences(self, other: Description) -> dict[str, tuple[Any, Any]]:
-        """Return the parameters in which two descriptions differ, the number of realizations left aside."""
+        """Return the parameters in which two descriptions differ but for the number of realizations: {name: values}."""
         if type(self) is not type(other):
             return {"kind": (self.kind, other.kind)}
         mine, theirs = (attrs.asdict(each, recurse=False) for each in (self, other))
@@ -97,12 +96,12 @@ class Description(ABC):
         }
 
     def to_json(self) -> str:
-        """Return the description as a JSON object; `from_json` is the way back."""
+        """Return the description as the text of a JSON object, for `from_json`."""
         return json.dumps(attrs.asdict(self), indent=2)
 
     @classmethod
     def from_json(cls, description: str) -> Self:
-        """Return the description of a JSON object.
+        """Return a description from the text of a JSON object.
 
         Raises:
             ValueError: If it is not a JSON object with exactly the parameters of the class.
@@ -112,12 +111,12 @@ class Description(ABC):
 
     @classmethod
     def from_fields(cls, fields: Any) -> Self:
-        """Return the description of the fields of a JSON object, with the errors of `from_json`."""
+        """Return a description from the fields of a JSON object; the errors are those of `from_json`."""
         known = [field.name for field in attrs.fields(cls)]
         if not isinstance(fields, dict) or set(fields) != set(known):
             raise ValueError(refusal(f"expected a JSON object with the fields {', '.join(known)}.", fields=fields))
         return cls(**fields)
 
 
-# The description of a result whose kind is known: `Moments[Experiment]` has an `Experiment`.
+# For types of results whose kind is known: `Moments[Experiment]` has an `Experiment`.
 AnyDescription = TypeVar("AnyDescription", bound=Description)

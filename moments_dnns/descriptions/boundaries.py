@@ -1,4 +1,4 @@
-"""Which pixels a convolution reads, beyond the border of an image too. NumPy only."""
+"""The pixels that a convolution reads, also beyond the border of an image. NumPy only."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import Any
 
 import numpy as np
 
-NOTHING = -1  # stands for a pixel that is not there, and reads as zero
+PADDED = -1  # the number of all pixels of the zero padding
 
-# How NumPy pads the pixels of an image as every boundary does.
+# The arguments of `numpy.pad` that continue the pixels of an image beyond its border.
 PADDING: dict[str, dict[str, Any]] = {
     "periodic": {"mode": "wrap"},
     "symmetric": {"mode": "symmetric"},
-    "zero_padding": {"mode": "constant", "constant_values": NOTHING},
+    "zero_padding": {"mode": "constant", "constant_values": PADDED},
 }
 
 BOUNDARIES = tuple(PADDING)
 
 
 def padded_pixels(height: int, width: int, kernel_size: int, boundary: str) -> np.ndarray:
-    """Return the pixels of an image, with those that a kernel reads beyond each border.
+    """Return the numbers of an image's pixels, and around them the numbers of those that are read beyond each border.
 
     Args:
         height: Rows of the image.
@@ -28,8 +28,8 @@ def padded_pixels(height: int, width: int, kernel_size: int, boundary: str) -> n
         boundary: `"periodic"`, `"symmetric"` or `"zero_padding"`.
 
     Returns:
-        Integer array of shape (height + kernel_size - 1, width + kernel_size - 1): numbers of pixels, row by row,
-        and -1 where there is nothing.
+        Integer array of shape (height + kernel_size - 1, width + kernel_size - 1). Pixels are numbered row by row from
+        0 on; -1 is zero padding.
 
     Example:
 
@@ -44,7 +44,7 @@ def padded_pixels(height: int, width: int, kernel_size: int, boundary: str) -> n
 
 
 def read_pixels(height: int, width: int, kernel_size: int, boundary: str, strides: int = 1) -> np.ndarray:
-    """Return what every entry of a kernel reads for every pixel of the output.
+    """Return the number of the pixel that each entry of a kernel reads, for each pixel of the output.
 
     Args:
         height: Rows of the image.
@@ -54,7 +54,7 @@ def read_pixels(height: int, width: int, kernel_size: int, boundary: str, stride
         strides: Step between the output's pixels.
 
     Returns:
-        Integer array of shape (kernel_size**2, pixels of the output): numbers of pixels, and -1 for nothing.
+        Integer array of shape (kernel_size**2, pixels of the output), with -1 for zero padding.
 
     Example:
 

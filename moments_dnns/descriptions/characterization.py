@@ -1,9 +1,9 @@
-"""Characterization: the description of what was measured along the layers of a Keras model."""
+"""Characterization: the frozen, checked description of a Keras model's result, measured along its layers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
@@ -41,19 +41,22 @@ def _parents(name: str, value: Any) -> tuple[tuple[int, ...], ...]:
 
 @attrs.frozen
 class Characterization(Description):
-    """The description of what was measured along the layers of a Keras model: what decides the numbers.
+    """The description of what was measured along the layers of a Keras model: everything that decides the numbers.
 
     Args:
         model: The name of the model.
-        layers: Names of the layers that were measured, the input first, in the order in which they run.
-        parents: For each of them, the positions of those that its inputs come from, measured ones in between or not.
+        layers: Names of the measured layers, the input first, in the order in which they run.
+        parents: For each measured layer, the positions in `layers` of those that its inputs come from; layers that
+            were not measured may lie in between.
         num_realizations: How often weights and noise were drawn.
-        batch_shape: Shape of the images, the batch first.
-        images: Which images: the label of the array.
+        batch_shape: Shape of the images, the batch size first.
+        images: Label of the array of images.
         noise: `"normal"`, or the label of an array.
         reinitialize: Whether weights were drawn afresh for every realization.
         seed: The only source of randomness; realization k has the child seed of index k.
         sha256: Hash of the model's configuration, of its weights too where these were kept.
+        compute_reff_signal: Whether effective ranks of the signal were taken.
+        compute_reff_noise: Whether effective ranks of the noise were taken.
 
     Raises:
         TypeError, ValueError: If a value is refused.
@@ -79,13 +82,15 @@ class Characterization(Description):
     reinitialize: bool = parameter(boolean, default=True)
     seed: int = parameter(whole(0), default=0)
     sha256: str = parameter(text, default="0")
+    compute_reff_signal: bool = parameter(boolean, default=True)
+    compute_reff_noise: bool = parameter(boolean, default=True)
 
     def __attrs_post_init__(self) -> None:
         if len(self.parents) != len(self.layers):
             raise ValueError(refusal(f"expected parents of {len(self.layers)} layers.", parents=self.parents))
 
     def differences(self, other: Description) -> dict[str, tuple[Any, Any]]:
-        """Return in what two descriptions differ, in a few words where they are long."""
+        """Return the parameters in which two descriptions differ, long ones in a few words: {name: values}."""
         differences = super().differences(other)
         differences.pop("parents", None)
         if "layers" in differences:
@@ -97,6 +102,12 @@ class Characterization(Description):
             differences["settings or weights of layers"] = (f"hash {one[:8]}", f"hash {two[:8]}")
         return differences
 
+    @classmethod
+    def from_fields(cls, fields: Any) -> Self:
+        """Return the description of the fields of a JSON object; earlier versions always took effective ranks."""
+        earlier = {"compute_reff_signal": True, "compute_reff_noise": True}
+        return super().from_fields({**earlier, **fields} if isinstance(fields, dict) else fields)
+
     @property
     def num_computations(self) -> int:
         """Number of layers that were measured."""
@@ -104,17 +115,18 @@ class Characterization(Description):
 
     @property
     def array_names(self) -> tuple[str, ...]:
-        """All moments, which are taken at every layer."""
-        return tuple(MOMENTS)
+        """The moments, which are taken at every layer."""
+        left_out = {"reff_signal": self.compute_reff_signal, "reff_noise": self.compute_reff_noise}
+        return tuple(name for name in MOMENTS if left_out.get(name, True))
 
     @property
     def places(self) -> tuple[str, ...]:
-        """One place without a name: behind the layer."""
+        """One place without a name: after the layer."""
         return ("",)
 
     @property
     def headline(self) -> tuple[str, str, str]:
-        """The model and its number of layers, which have no common width."""
+        """The name of the model, its number of layers, and `"-"`: layers have no common width."""
         return self.model, str(len(self.layers)), "-"
 
     @property
@@ -123,15 +135,15 @@ class Characterization(Description):
         return {"depth": np.arange(1, len(self.layers) + 1, dtype="<i8"), "layer": np.array(self.layers, "<U")}
 
     def derive(self, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-        """Return an array that is there or follows, `log_growth` too: see `moments.derive`."""
+        """Return an array by its name, `log_growth` too, derived where it is not there: see `moments.derive`."""
         if name == "log_growth":
             return self._log_growth(super().derive(arrays, "log_mu2_noise"), super().derive(arrays, "log_mu2_signal"))
         return super().derive(arrays, name)
 
     def _log_growth(self, log_noise: np.ndarray, log_signal: np.ndarray) -> np.ndarray:
-        """Return the logarithm of chi behind a layer over that of its inputs, taken together; 0 of the first."""
+        """Return ln of chi after a layer over chi of its inputs taken together; 0 for the first layer."""
         growth = np.zeros(log_noise.shape)
-        with np.errstate(divide="ignore", invalid="ignore"):  # a warning named what is not finite when it was measured
+        with np.errstate(divide="ignore", invalid="ignore"):  # numbers that are not finite were warned of before
             for layer, parents in enumerate(self.parents):
                 if parents:
                     before = [np.logaddexp.reduce(logs[:, list(parents)], axis=1) for logs in (log_noise, log_signal)]

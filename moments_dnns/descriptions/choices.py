@@ -1,4 +1,4 @@
-"""Named values that descriptions and layers both check; those of `boundary` are in `boundaries`."""
+"""The values of text parameters that descriptions and layers share; those of `boundary` are in `boundaries`."""
 
 from __future__ import annotations
 
@@ -6,23 +6,19 @@ from typing import Final
 
 from moments_dnns._validation import refusal
 
-# How fully connected layers are drawn: see `Experiment.weights`.
+# Of `Experiment.weights`, `.precision` and `.statistics`, which explain them.
 WEIGHTS = ("auto", "explicit", "gram")
-
-# Of products of matrices and convolutions on GPUs.
 PRECISIONS = ("float32", "tf32")
-
-# What the statistics of batch normalization are for the noise.
 STATISTICS = ("constant", "differentiated")
 
-GAIN: Final = 2.0  # variance of the weights times fan_in, of He's initialization
+GAIN: Final = 2.0  # variance of the weights times fan_in in He's initialization
 
 
 def check_gain(kernel_initializer: str, gain: float, weights: str) -> None:
-    """Refuse a gain, or outputs drawn instead of weights, together with kernels that are not Gaussian.
+    """Refuse kernels of an initializer together with a gain or with `weights="gram"`, which need Gaussian kernels.
 
     Raises:
-        ValueError: If they are asked for together.
+        ValueError: If they are given together.
     """
     if kernel_initializer != "gaussian" and (gain != GAIN or weights == "gram"):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Experiment: the frozen, validated description from which networks, file names and results follow."""
+"""Experiment: the frozen, checked description of random networks, from which their results follow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import attrs
 import numpy as np
 
-from moments_dnns._validation import boolean, non_negative, one_of, refusal, require, text, whole
+from moments_dnns._validation import boolean, non_negative, one_of, require, text, whole
 from moments_dnns.moments import MOMENTS
 
 from .architecture import ARCHITECTURES, Architecture, checked_architecture
@@ -16,13 +16,14 @@ from .boundaries import BOUNDARIES
 from .choices import GAIN, PRECISIONS, STATISTICS, WEIGHTS, check_gain
 from .keras_objects import specified
 from .parameters import documented, parameter
-from .steps import Step
+
+NAMES = ", ".join(f'`"{name}"`' for name in ARCHITECTURES)
 
 
 @documented()
 @attrs.frozen
 class Experiment(Description):
-    """The description of an experiment: everything that decides its numbers, and how many there are.
+    """The description of an experiment with random networks: everything that decides its numbers.
 
     {parameters}
 
@@ -47,7 +48,7 @@ class Experiment(Description):
     architecture: str | Architecture = parameter(  # noqa: RUF009
         checked_architecture,
         group="network",
-        meaning='The layers of the network: `"vanilla"`, `"bn_ff"` or `"bn_res"`, or in Python an `Architecture`.',
+        meaning=f"The layers of the network: {NAMES}, or in Python an `Architecture`.",
     )
     total_depth: int = parameter(
         whole(1), group="network", meaning="Number of layers; of residual units for a residual architecture."
@@ -75,7 +76,7 @@ class Experiment(Description):
         group="data",
         meaning='Images: `"cifar10"`, `"mnist"`, `"photo"` (needs no download), or a path to an array in `.npy` or '
         "`.npz`. Its shape is (number, height, width, channels) or (number, height, width). `run_experiment` also "
-        "takes the array itself, of which `Experiment` holds a label.",
+        "takes the array itself, which `Experiment` records by a label.",
     )
     epsilon: float = parameter(
         non_negative, 1e-3, group="network", meaning="Constant added to the variances in normalizations."
@@ -84,7 +85,7 @@ class Experiment(Description):
         whole(1),
         2,
         group="network",
-        meaning='How often a residual unit goes through its steps: for `"bn_res"`, its convolutions.',
+        meaning='How often a residual unit repeats its steps: for `"bn_res"`, the number of its convolutions.',
     )
     num_computations: int = parameter(
         whole(1), 100, group="numbers", meaning="Number of depths at which moments are taken; divides `total_depth`."
@@ -93,7 +94,7 @@ class Experiment(Description):
         whole(0),
         0,
         group="numbers",
-        meaning="The only source of randomness. Realization k has the same numbers whatever `num_realizations`.",
+        meaning="The only source of randomness. The numbers of a realization do not depend on `num_realizations`.",
     )
     compute_reff_signal: bool = parameter(
         boolean, True, group="numbers", meaning="Whether to take effective ranks of the signal."
@@ -106,14 +107,14 @@ class Experiment(Description):
         "auto",
         group="numbers",
         meaning='How fully connected layers are drawn: `"explicit"`, their weights; `"gram"`, their outputs given '
-        'their inputs, which is the same law and faster for wide layers; `"auto"`, the faster one.',
+        'their inputs, which have the same law and are faster for wide layers; `"auto"`, the faster one.',
     )
     precision: str = parameter(
         one_of(PRECISIONS),
         "float32",
         group="numbers",
-        meaning='Of matrix products and convolutions: `"float32"` keeps all digits, `"tf32"` lets NVIDIA\'s tensor '
-        "cores round their factors to 10 bits. The latter is several times faster, and changes nothing elsewhere.",
+        meaning='Of matrix products and convolutions: `"float32"` keeps all digits; with `"tf32"` NVIDIA\'s tensor '
+        "cores round their factors to 10 bits, which is several times faster. On other devices both are the same.",
     )
     activation: str = parameter(
         specified("activation"),
@@ -147,12 +148,11 @@ class Experiment(Description):
         one_of(STATISTICS),
         "constant",
         group="network",
-        meaning='What those of batch normalization are for the noise: `"constant"`, as in the paper, or '
-        '`"differentiated"`, the exact derivative.',
+        meaning='Mean and variance in batch normalization are, for the noise, `"constant"`, as in the paper, or '
+        '`"differentiated"`, which is the exact derivative.',
     )
 
     def __attrs_post_init__(self) -> None:
-        odd = self.kernel_size % 2 == 1
         require(
             (
                 self.total_depth % self.num_computations == 0,
@@ -160,7 +160,7 @@ class Experiment(Description):
                 self._given("num_computations", "total_depth"),
             ),
             (
-                odd or self.boundary != "symmetric",
+                self.kernel_size % 2 == 1 or self.boundary != "symmetric",
                 "the 'symmetric' boundary needs an odd kernel_size.",
                 self._given("kernel_size"),
             ),
@@ -217,16 +217,16 @@ class Experiment(Description):
 
     @property
     def first_strides(self) -> int:
-        """Step between the pixels of the first convolution, which brings images to half their sides."""
+        """Strides of the first convolution, which halves the sides of images: 2, or 1 if fully connected."""
         return 1 if self.fully_connected else 2
 
     def layer_side(self, image_side: int) -> int:
-        """Return the side of the layers after the first convolution, for images of a side in pixels."""
+        """Return the side of the images after the first convolution, from that of its input, in pixels."""
         return 1 if self.fully_connected else -(-image_side // self.first_strides)
 
     @property
     def spacing(self) -> int:
-        """Number of layers from one measured layer to the next."""
+        """Number of layers between one measured layer and the next."""
         return self.total_depth // self.num_computations
 
     @property
@@ -251,16 +251,16 @@ class Experiment(Description):
 
     @property
     def kernels_per_layer(self) -> int:
-        """How many kernels one layer draws."""
+        """The number of kernels that one layer draws."""
         return self.structure.kernels_per_layer(self.res_depth)
 
     @property
     def array_names(self) -> tuple[str, ...]:
-        """Names `<moment>_<loc>` of the arrays of a result, place by place."""
+        """Names `<moment>_<loc>` of the measured arrays, place by place."""
         return tuple(f"{moment}_{place}" for place in self.structure.places for moment in self.moments_at(place))
 
     def moments_at(self, place: str) -> tuple[str, ...]:
-        """Names of the moments that are taken at a place."""
+        """Return the names of the moments that are taken at a place."""
         return tuple(
             name
             for name, moment in MOMENTS.items()
@@ -268,7 +268,7 @@ class Experiment(Description):
         )
 
     def takes_ranks(self, of: str) -> bool:
-        """Tell whether effective ranks of the `"signal"` or the `"noise"` are taken."""
+        """Return whether effective ranks of the `"signal"` or the `"noise"` are taken."""
         return {"signal": self.compute_reff_signal, "noise": self.compute_reff_noise}[of]
 
     def check_images(self, shape: tuple[int, ...]) -> None:
@@ -280,30 +280,31 @@ class Experiment(Description):
         Raises:
             ValueError: If there are fewer images than `batch_size`, or a kernel is larger than a layer's image.
         """
-        if self.batch_size > shape[0]:
-            raise ValueError(
-                refusal(f"batch_size must be at most the {shape[0]} images of the dataset.", batch_size=self.batch_size)
-            )
-        if self.fully_connected and self.batch_size == 1:
-            raise ValueError(
-                refusal(
-                    "a fully connected network needs a batch_size of at least 2: one number has no standard deviation.",
-                    batch_size=self.batch_size,
-                )
-            )
+        number, height, width, _ = shape
+        require(
+            (
+                self.batch_size <= number,
+                f"batch_size must be at most the {number} images of the dataset.",
+                self._given("batch_size"),
+            ),
+            (
+                not self.fully_connected or self.batch_size > 1,
+                "a fully connected network needs a batch_size of at least 2: one number has no standard deviation.",
+                self._given("batch_size"),
+            ),
+        )
         if self.fully_connected:
             return
-        smallest_side = min(shape[1:3])
-        # Transitions between stages may halve the sides again.
-        structure, sides = self.structure, self.structure.sides(self.layer_side(smallest_side))
-        of_layers, of_first = ((*structure.steps, *structure.after), sides[-1]), ((Step("conv"),), smallest_side)
-        for steps, smallest in (of_layers, (structure.transition, sides[-2:][0]), of_first):
-            largest = max((step.kernel_size or self.kernel_size for step in steps if step.name == "conv"), default=1)
-            if largest > smallest:
-                raise ValueError(
-                    refusal(
-                        f"kernel_size must be at most {smallest}, the smallest side of the layers for images of "
-                        f"{shape[1]} x {shape[2]} pixels.",
-                        kernel_size=largest,
-                    )
+        side = min(height, width)
+        of_layers = self.structure.kernels_and_images(self.kernel_size, self.layer_side(side))
+        require(
+            *(
+                (
+                    kernel <= smallest,
+                    f"kernel_size must be at most {smallest}, the smallest side of the layers for images of {height} x "
+                    f"{width} pixels.",
+                    {"kernel_size": kernel},
                 )
+                for kernel, smallest in (*of_layers, (self.kernel_size, side))
+            )
+        )

@@ -1,4 +1,4 @@
-"""The hash of a function that cannot be imported, the same in every process and under every version of Python."""
+"""A hash for functions that cannot be imported, the same in every process and under every version of Python."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any
 
 Definition = ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef
 
-# Parts of the syntax on which no value depends.
+# Fields of syntax trees on which no value of a function depends.
 UNIMPORTANT = ("annotation", "returns", "type_comment")
 
 
 def function_hash(function: FunctionType) -> str:
-    """Return 12 hexadecimal digits that differ where functions compute different values.
+    """Return 12 hexadecimal digits that differ for functions that compute different values.
 
-    They are made of the syntax of the function's source, so that comments, annotations and formatting do not matter;
-    of the values of its defaults; and of the plain values (numbers, text, tuples) that it refers to outside of itself.
-    Where no source is at hand, as in `python -c`, or the file was changed since, they are made of the bytecode, which
-    is another one under another version of Python.
+    They are a hash of the syntax of the function's source (comments, annotations and formatting do not matter), of its
+    default values, and of the plain values (numbers, text, tuples) of variables outside of it that it refers to.
+    Where there is no source, as in `python -c`, or the file has changed since, the bytecode stands for the syntax; it
+    differs between versions of Python.
 
     Args:
         function: A `lambda` or a `def`.
@@ -53,7 +53,7 @@ def _content(function: FunctionType) -> Iterator[Any]:
 
 
 def _closure(function: FunctionType) -> dict[str, Any]:
-    """Return the values of enclosing functions that a function refers to, as far as they are set by now."""
+    """Return the variables of enclosing functions that a function refers to, by name, if they have values by now."""
     values = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
@@ -64,12 +64,12 @@ def _closure(function: FunctionType) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value, or of one whose text may differ from process to process the name of its type."""
+    """Return a plain value as it is, of any other the name of its type: its text may differ between processes."""
     return value if isinstance(value, bool | int | float | str | tuple) else type(value).__name__
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:
-    """Yield a code object and all those within it."""
+    """Yield a code object and all code objects within it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -77,7 +77,7 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 
 def _definition(function: FunctionType) -> Definition | None:
-    """Return the syntax tree of a function, None where its source is not at hand or was changed since."""
+    """Return the syntax tree of a function, or None where there is no source or it has changed since."""
     code = function.__code__
     source = "".join(linecache.getlines(code.co_filename, function.__globals__))
     try:
@@ -102,7 +102,7 @@ def _first_line(node: Definition) -> int:
 
 
 def _innermost(candidates: list[Definition], code: CodeType) -> Definition | None:
-    """Return which of several lambdas that begin on one line has the instructions of a code object."""
+    """Return the one of several lambdas on a line to which a code object belongs, or None if that cannot be decided."""
     spans = [
         ((line, column), (last_line, last_column))
         for line, last_line, column, last_column in code.co_positions()
@@ -127,14 +127,14 @@ def _end(node: ast.expr) -> tuple[int, int]:
 
 
 def _body(definition: Definition) -> ast.expr | list[ast.stmt]:
-    """Return what a function does: its expression, or its statements without the docstring."""
+    """Return the body of a function: an expression, or statements without the docstring."""
     if isinstance(definition, ast.Lambda):
         return definition.body
     return definition.body[ast.get_docstring(definition) is not None :]
 
 
 def _syntax(node: Any) -> Any:
-    """Return a syntax tree as lists, without positions or empty fields, of which later versions of Python have more."""
+    """Return a syntax tree as lists, without positions, and without empty fields, which newer Pythons add."""
     if isinstance(node, list):
         return [_syntax(each) for each in node]
     if not isinstance(node, ast.AST):
@@ -144,7 +144,7 @@ def _syntax(node: Any) -> Any:
 
 
 def _global_names(definition: Definition) -> set[str]:
-    """Return the names that a function, or one within it, does not define itself."""
+    """Return the global names that a function, or a function within it, refers to."""
     tables = [symtable.symtable(ast.unparse(definition), "<function>", "exec")]
     names = set()
     for table in tables:

@@ -1,4 +1,4 @@
-"""Activations and initializers as text, which an experiment can keep, and the way back to the objects."""
+"""Activations and initializers as text, which descriptions can hold, and the objects that the text stands for."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from moments_dnns._validation import Check, refusal
 
 from .function_hash import function_hash
 
-# Names of Keras, and our own; a test compares them with Keras. `glu` is no activation of single channels: it halves
-# their number.
+# The names that Keras knows, and our own; a test compares them with Keras. `glu` is missing, because it halves the
+# number of channels.
 ACTIVATIONS = (
     "celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh",
     "leaky_relu", "linear", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu", "sigmoid", "silu",
@@ -31,25 +31,27 @@ INITIALIZERS = (
 
 NAMES = {"activation": ACTIVATIONS, "kernel_initializer": INITIALIZERS}
 
-WORDS = {
+# What else is accepted, in messages.
+EXPECTED = {
     "activation": "a name, a keras.layers activation layer, or a function of one tensor",
     "kernel_initializer": "a name, or a keras.initializers.Initializer",
 }
 
-OWN = {"delta_orthogonal": "moments_dnns>DeltaOrthogonal"}  # registered with Keras by `layers.weights`
+# Our own initializers, by the names under which `layers.weights` registers them with Keras.
+OWN = {"delta_orthogonal": "moments_dnns>DeltaOrthogonal"}
 
+# The text of a function that can be imported, `module:qualname`, and of one that cannot, its name and hash.
 IMPORTABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
-
 LOCAL = re.compile(r"\S+-[0-9a-f]{12}")
 
-# What a description must not depend on: names are counted, and seeds are those of realizations.
-NO_PART = {"activation": ("name", "trainable", "dtype"), "kernel_initializer": ("seed",)}
+# Settings that are left out: Keras numbers its names, and seeds come from the realizations.
+LEFT_OUT = {"activation": ("name", "trainable", "dtype"), "kernel_initializer": ("seed",)}
 
-_functions: dict[str, Callable[..., Any]] = {}  # those that cannot be imported, of this process
+_functions: dict[str, Callable[..., Any]] = {}  # the functions of this process that cannot be imported, by their text
 
 
 def specified(kind: str) -> Check:
-    """Accept text that specifies an activation or an initializer; JSON becomes canonical.
+    """Return a check that accepts the text of an activation or an initializer, and brings JSON into one form.
 
     Args:
         kind: `"activation"` or `"kernel_initializer"`.
@@ -66,7 +68,7 @@ def specified(kind: str) -> Check:
 
     def check(name: str, value: Any) -> str:
         if not isinstance(value, str):
-            raise TypeError(refusal(f"{name} must be {WORDS[kind]}.", **{name: value}))
+            raise TypeError(refusal(f"{name} must be {EXPECTED[kind]}.", **{name: value}))
         if value in NAMES[kind]:
             return value
         if value.startswith("{"):
@@ -83,6 +85,7 @@ def specified(kind: str) -> Check:
 
 
 def _canonical(kind: str, name: str, value: str) -> str:
+    """Return the JSON of a Keras object with sorted keys and without the settings in `LEFT_OUT`."""
     expected = f"{name} must be the JSON of a Keras object, as keras.saving.serialize_keras_object gives it."
     try:
         fields = json.loads(value)
@@ -90,19 +93,23 @@ def _canonical(kind: str, name: str, value: str) -> str:
         raise ValueError(refusal(expected, **{name: value})) from error
     if not (isinstance(fields.get("class_name"), str) and isinstance(config := fields.get("config"), dict)):
         raise ValueError(refusal(expected, **{name: value}))
-    fields["config"] = {option: setting for option, setting in config.items() if option not in NO_PART[kind]}
+    fields["config"] = {option: setting for option, setting in config.items() if option not in LEFT_OUT[kind]}
     kept = {key: fields[key] for key in ("module", "class_name", "config", "registered_name") if key in fields}
     return json.dumps(kept, sort_keys=True, separators=(",", ":"))
 
 
 def specification(kind: str, value: Any) -> str:
-    """Return the text of an activation or an initializer; `resolve` is the way back.
+    """Return the text of an activation or an initializer, for `resolve`.
 
     Args:
         kind: `"activation"` or `"kernel_initializer"`.
-        value: A name; a Keras activation layer or initializer; for an activation, a function of one tensor on
-            `keras.ops`. One that can be imported becomes `"module:qualname"`; any other, such as a lambda, is known by
-            its name and a hash of its source (see `function_hash`): a process that is to call it must be given it.
+        value: A name; a Keras activation layer or initializer; for an activation, also a function of one tensor on
+            `keras.ops`.
+
+    Returns:
+        The name; the JSON of a Keras object; `"module:qualname"` of a function that can be imported. The text of any
+        other function, such as a lambda, is its name and a hash of its source (see `function_hash`); only processes
+        in which this function was called on it can resolve that.
 
     Raises:
         TypeError, ValueError: If it is anything else.
@@ -118,7 +125,7 @@ def specification(kind: str, value: Any) -> str:
         return _of_keras_object(kind, value)
     if kind == "activation" and inspect.isfunction(value):
         return _of_function(value)
-    raise TypeError(refusal(f"{kind} must be {WORDS[kind]}.", **{kind: value}))
+    raise TypeError(refusal(f"{kind} must be {EXPECTED[kind]}.", **{kind: value}))
 
 
 def _of_keras_object(kind: str, value: Any) -> str:
@@ -126,7 +133,7 @@ def _of_keras_object(kind: str, value: Any) -> str:
 
     expected = keras.layers.Layer if kind == "activation" else keras.initializers.Initializer
     if not isinstance(value, expected):
-        raise TypeError(refusal(f"{kind} must be {WORDS[kind]}.", **{kind: value}))
+        raise TypeError(refusal(f"{kind} must be {EXPECTED[kind]}.", **{kind: value}))
     fields = keras.saving.serialize_keras_object(value)
     try:
         return str(specified(kind)(kind, json.dumps(fields)))
@@ -141,7 +148,7 @@ def _of_function(function: FunctionType) -> str:
     if name in ACTIVATIONS and keras.activations.get(name) is function:
         return name
     text = f"{function.__module__}:{function.__qualname__}"
-    # A script's own functions have another address in every process.
+    # In another process, `__main__` is another module.
     if function.__module__ != "__main__" and IMPORTABLE.fullmatch(text):
         try:
             if _imported(text) is function:
@@ -154,7 +161,7 @@ def _of_function(function: FunctionType) -> str:
 
 
 def is_local(text: str) -> bool:
-    """Tell whether a specification is of a function that this process alone may know.
+    """Return whether a text stands for a function that cannot be imported, so that other processes cannot resolve it.
 
     Example:
 
@@ -165,10 +172,14 @@ def is_local(text: str) -> bool:
 
 
 def resolve(kind: str, text: str) -> Any:
-    """Return a new object of a specification: the function or layer of an activation, or an initializer.
+    """Return the object that a text stands for: the function or layer of an activation, or an initializer.
+
+    Args:
+        kind: `"activation"` or `"kernel_initializer"`.
+        text: What `specification` returned.
 
     Raises:
-        ValueError: If there is none here; the message says what to do.
+        ValueError: If this process cannot make it; the message says what to do.
 
     Example:
 
@@ -189,7 +200,7 @@ def resolve(kind: str, text: str) -> Any:
     except KeyError as error:
         advice = "pass the function again, or give one that workers can import from a module"
         raise ValueError(refusal(f"the function is not known in this process: {advice}.", **{kind: text})) from error
-    except Exception as error:  # whatever the import of somebody's module, or their class, raises
+    except Exception as error:  # of any kind: the user's own module or class is executed
         raise ValueError(refusal(f"{kind} cannot be made here: {error}.", **{kind: text})) from error
     return {"activation": keras.activations.get, "kernel_initializer": keras.initializers.get}[kind](text)
 

@@ -1,4 +1,4 @@
-"""Parameters with checks and a meaning: docstrings, tables and the command line take both from the fields."""
+"""Parameters with a check and a meaning, from which docstrings, tables and the command line are made."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from moments_dnns._validation import Check
 
 Documented = TypeVar("Documented", bound=Callable[..., Any])
 
-
 LINE_LENGTH = 120
 
 
 def parameter(check: Check, default: Any = attrs.NOTHING, *, group: str = "", meaning: str = "") -> Any:
-    """Return a field of an `attrs` class, whose values go through a check.
+    """Return a field of an `attrs` class with a check of its values.
 
     Args:
-        check: One of `_validation`; it may convert the value, and its `choices` are the names that it accepts.
-        default: The value where none is given.
-        group: The parameters that it stands with in the help of the command line.
+        check: A check as in `_validation`; it may convert the value. Its `choices`, if it has any, are the names that
+            it accepts.
+        default: The default value, if there is one.
+        group: The section of the command line's help that lists it.
         meaning: What it means, in sentences; tables and the command line show the first one.
+
+    Returns:
+        The field, for the body of a class.
 
     Example:
 
@@ -46,13 +49,13 @@ def parameter(check: Check, default: Any = attrs.NOTHING, *, group: str = "", me
     )
 
 
-def parameters_of(*described: type) -> dict[str, attrs.Attribute[Any]]:
+def parameters_of(*classes: type) -> dict[str, attrs.Attribute[Any]]:
     """Return the fields of `attrs` classes by name, one class after the other."""
-    return {field.name: field for each in described for field in attrs.fields(each)}
+    return {field.name: field for each in classes for field in attrs.fields(each)}
 
 
 def pick(described: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the arguments that are fields of an `attrs` class.
+    """Return the arguments that are fields of an `attrs` class, by name.
 
     Example:
 
@@ -73,11 +76,11 @@ def first_sentence(text: str) -> str:
     return re.split(r"(?<=\.) (?=[A-Z`])", text, maxsplit=1)[0]
 
 
-def documented(*described: type) -> Callable[[Documented], Documented]:
-    """Return a decorator that writes the section `Args:` where a docstring says `{parameters}`.
+def documented(*classes: type) -> Callable[[Documented], Documented]:
+    """Return a decorator that replaces `{parameters}` in a docstring by the section `Args:`.
 
     Args:
-        described: The `attrs` classes whose fields these are; without any, the decorated class itself.
+        classes: The `attrs` classes whose fields the arguments are; by default the decorated class.
 
     Example:
 
@@ -96,19 +99,19 @@ def documented(*described: type) -> Callable[[Documented], Documented]:
     """
 
     def write(target: Documented) -> Documented:
-        fields = parameters_of(*described) if described else parameters_of(target)  # type: ignore[arg-type]
+        fields = parameters_of(*classes) if classes else parameters_of(target)  # type: ignore[arg-type]
         entries = [f"{name}: {fields[name].metadata['meaning']}" for name in inspect.signature(target).parameters]
 
-        def filled(place: re.Match[str]) -> str:
-            indent = place[1] + "    "
+        def section(placeholder: re.Match[str]) -> str:
+            indent = placeholder[1] + "    "
             wrapped = [
                 textwrap.fill(entry, LINE_LENGTH, initial_indent=indent, subsequent_indent=indent + "    ")
                 for entry in entries
             ]
-            return "\n".join([f"{place[1]}Args:", *wrapped])
+            return "\n".join([f"{placeholder[1]}Args:", *wrapped])
 
-        if target.__doc__:  # python -OO leaves none
-            target.__doc__ = re.sub(r"^( *)\{parameters\}$", filled, target.__doc__, flags=re.MULTILINE)
+        if target.__doc__:  # python -OO removes docstrings
+            target.__doc__ = re.sub(r"^( *)\{parameters\}$", section, target.__doc__, flags=re.MULTILINE)
         return target
 
     return write

@@ -1,4 +1,4 @@
-"""Steps: what a layer is made of, in order. No Keras here."""
+"""Steps: the parts of a layer, such as a convolution or an activation, as data. No Keras here."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MOST_STEPS = 90  # names of places have two digits at most
 
 @attrs.frozen
 class Kind:
-    """What is known of a kind of step before any layer is made.
+    """A kind of step: its options, and the properties on which checks and figures depend.
 
     Args:
         symbol: Mathtext of the step, in labels such as delta_BN chi.
         options: The options it takes.
         draws: Whether it draws a kernel, and thus needs a seed.
-        normalizes: Whether its signals have a scale of their own at any depth.
+        normalizes: Whether it sets the scale of the signal, whatever the scale of its input.
         over_space: Whether it needs more than one point in space.
     """
 
@@ -57,12 +57,12 @@ class Step:
 
     Args:
         name: Its kind: `"conv"`, `"dense"` (a convolution of single points), `"token_mixing"` (a dense layer over the
-            points of space, shared by channels), `"batch_norm"`, `"layer_norm"`, `"group_norm"`, `"instance_norm"`,
+            pixels, shared by channels), `"batch_norm"`, `"layer_norm"`, `"group_norm"`, `"instance_norm"`,
             `"rms_norm"`, `"activation"`; in transitions also `"average_pool"` and `"max_pool"`.
         kernel_size: Of `"conv"`: side of the kernel in pixels; by default the experiment's.
         width: Of `"conv"` and `"dense"`: output channels as a multiple of the channels of the layer; 1 by default.
         strides: Of pools, and of `"conv"` in a transition: step between the output's pixels; of pools, also the side
-            of what is pooled.
+            of the pooled squares.
         groups: Of `"group_norm"`: number of groups of channels.
 
     Raises:
@@ -91,12 +91,12 @@ class Step:
 
     @property
     def kind(self) -> Kind:
-        """What is known of its kind."""
+        """The properties of its kind."""
         return KINDS[self.name]
 
     @property
     def given(self) -> dict[str, Any]:
-        """The options that are not left to their defaults."""
+        """The options that are not None, by name."""
         return {name: value for name, value in attrs.asdict(self).items() if name != "name" and value is not None}
 
     def __repr__(self) -> str:
@@ -107,7 +107,11 @@ class Step:
         return f"{self.name}({options})" if options else self.name
 
     def channels(self, inputs: int, base: int) -> int:
-        """Return the output channels for input channels, in a layer of `base` channels.
+        """Return the number of output channels.
+
+        Args:
+            inputs: Number of input channels.
+            base: Number of channels of the layer, of which `width` is a multiple.
 
         Raises:
             ValueError: If they are no whole number, or groups do not divide them.
@@ -126,7 +130,7 @@ class Step:
 
 
 def as_steps(steps: Iterable[str | Step | dict[str, Any]]) -> tuple[Step, ...]:
-    """Convert a sequence of names of steps, of `Step`s, or of their fields, as JSON has them.
+    """Return `Step`s for a sequence of steps: names, `Step`s, or the fields of a `Step` as a mapping (from JSON).
 
     Raises:
         TypeError, ValueError: If it is anything else.
@@ -149,7 +153,11 @@ def as_steps(steps: Iterable[str | Step | dict[str, Any]]) -> tuple[Step, ...]:
 
 
 def widths(steps: Iterable[Step], base: int) -> tuple[int, ...]:
-    """Return the channels before the first step and after every one.
+    """Return the number of channels before the first step and after every step.
+
+    Args:
+        steps: The steps of a layer or of a transition.
+        base: Number of channels before the first step.
 
     Example:
 

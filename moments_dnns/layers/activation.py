@@ -16,12 +16,12 @@ from moments_dnns.descriptions.keras_objects import resolve, specification
 
 from .state import State, Tensor, register
 
-# At this scale, functions that are smooth at 0 or have an asymptote are homogeneous up to the rounding of float32, and
-# fourth powers of the signal are still in float32's range.
-FAR = 25  # as a power of 2
-LOG_FAR = 2 * FAR * math.log(2)
+# At signals of size 2**25 (or 2**-25), functions with an asymptote (or a tangent at 0) are homogeneous up to the
+# rounding of float32, and fourth powers of the signal are still in float32's range.
+FAR = 25
+LOG_FAR = 2 * FAR * math.log(2)  # as the logarithm of a mean square
 
-
+# Signals at which functions are tested.
 GRID = np.concatenate([np.linspace(-3, -0.1, 30), np.linspace(0.1, 3, 30)]).astype("float32").reshape(1, 1, 1, -1)
 
 
@@ -29,13 +29,13 @@ GRID = np.concatenate([np.linspace(-3, -0.1, 30), np.linspace(0.1, 3, 30)]).asty
 class Activation(keras.layers.Layer):
     """Apply a function to the signal and its derivative to the noise.
 
-    Formula: `x = phi(z)`, `dx = phi'(z) dz`, by forward differentiation (`keras.ops.jvp`), which serves functions of
-    several entries too, such as softmax. At a sharp corner the noise goes through what the backend takes as the
-    derivative there; for `"relu"` that is `phi'(0) = 0`.
+    Formula: `x = phi(z)`, `dx = phi'(z) dz`, by forward differentiation (`keras.ops.jvp`), which works for functions of
+    several entries too, such as softmax. At a corner of the function, the derivative is the backend's; for `"relu"`
+    that is `phi'(0) = 0`.
 
-    A positively homogeneous function (`"relu"`, `"leaky_relu"`, `"linear"`; this is tested numerically) leaves the
-    scales of the state as they are, and takes signals of any size. Any other function is given the true signal. Where
-    it is a straight line from some scale on, larger (or smaller) signals are taken at that scale and scaled back.
+    A positively homogeneous function (`"relu"`, `"leaky_relu"`, `"linear"`; this is tested numerically) does not change
+    the scales of the state. Any other function is applied to the true signal. If it is linear at large (or small)
+    signals, larger (or smaller) ones are brought to the scale at which it has become linear, and scaled back after it.
 
     Args:
         activation: Name of a Keras activation, a `keras.layers` activation layer, or a function of one tensor on
@@ -66,9 +66,10 @@ class Activation(keras.layers.Layer):
     def __init__(self, activation: Any = "relu", **kwargs: Any):
         super().__init__(**kwargs)
         self.activation = specification("activation", activation)
-        self.function = plain(self.activation)
+        self.function = activation_function(self.activation)
         self.homogeneous = is_homogeneous(self.function, -20, 20)
-        self.least, self.most = (
+        # The range of log_signal in which the function is applied to the true signal.
+        self.lowest, self.highest = (
             sign * LOG_FAR if is_homogeneous(self.function, sign * FAR, sign * (FAR + 1)) else sign * math.inf
             for sign in (-1, 1)
         )
@@ -78,7 +79,7 @@ class Activation(keras.layers.Layer):
         state = State(*state)
         signal, log_signal = state.signal, state.log_signal
         if not self.homogeneous:
-            log_scale = ops.clip(log_signal, self.least, self.most)
+            log_scale = ops.clip(log_signal, self.lowest, self.highest)
             signal, log_signal = signal * ops.exp(log_scale / 2), log_signal - log_scale
         activated, noise = self.differentiated(signal, state.noise)
         return State(activated, noise, log_signal, state.log_noise)
@@ -86,21 +87,25 @@ class Activation(keras.layers.Layer):
     def differentiated(
         self, signal: Float[Tensor, "*shape"], noise: Float[Tensor, "*shape"]
     ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
-        """Return the function and its derivative along the noise."""
+        """Return the function of the signal, and its derivative along the noise."""
         activated, noise = ops.jvp(self.function, (signal,), (noise,))
         return activated, noise
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same layer."""
         return {**super().get_config(), "activation": self.activation}
 
 
-def plain(activation: str) -> Callable[[Tensor], Tensor]:
-    """Return the function of a specification, or refuse one with weights or randomness, or that changes the shape."""
+def activation_function(activation: str) -> Callable[[Tensor], Tensor]:
+    """Return the function that the text of an activation stands for.
+
+    Raises:
+        ValueError: If it fails on a tensor, changes the shape, or has weights or randomness.
+    """
     function = resolve("activation", activation)
     try:
         shape = tuple(function(ops.convert_to_tensor(GRID)).shape)
-    except Exception as error:  # of any kind: the function may be the user's own
+    except Exception as error:  # of any kind: the user's own function is executed
         raise ValueError(
             refusal(f"expected a function of one tensor on keras.ops: {error}.", activation=activation)
         ) from error
@@ -110,12 +115,17 @@ def plain(activation: str) -> Callable[[Tensor], Tensor]:
         )
     if getattr(function, "variables", []):
         raise ValueError(refusal("an activation must have no weights and no randomness.", activation=activation))
-    # A layer is called through a function, so that Keras does not count it among the parts of ours.
+    # Within a function, so that Keras does not track an activation layer as a part of ours.
     return lambda x: function(x)
 
 
 def is_homogeneous(function: Callable[[Tensor], Tensor], low: int, high: int) -> bool:
-    """Tell whether a function is positively homogeneous between two scales, given as powers of 2, up to rounding.
+    """Return whether a function is positively homogeneous up to rounding: f(c x) = c f(x) for c between two scales.
+
+    Args:
+        function: A function of one tensor.
+        low: One scale, as a power of 2.
+        high: The other one.
 
     Example:
 
@@ -126,6 +136,6 @@ def is_homogeneous(function: Callable[[Tensor], Tensor], low: int, high: int) ->
         np.asarray(ops.convert_to_numpy(function(ops.convert_to_tensor(GRID * 2.0**power))), np.float64) * 2.0**-power
         for power in (low, (low + high) // 2, high)
     ]
-    # Relative to the largest value: ELU saturates on one side and is a line on the other.
+    # Relative to the largest value: ELU is constant on one side and linear on the other.
     atol = 1e-6 * np.abs(values[0]).max()
     return bool(np.isfinite(values).all() and np.allclose(values, values[0], rtol=0, atol=atol))

@@ -1,4 +1,4 @@
-"""Convolutions of signal and noise with one kernel, and what they read beyond the border of an image."""
+"""Convolutions of signal and noise with one kernel, and the padding of images at their border."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .weights import sample_product, uses_gram
 def pad(
     x: Float[Tensor, "batch height width channels"], kernel_size: int, boundary: str
 ) -> Float[Tensor, "batch height+{kernel_size}-1 width+{kernel_size}-1 channels"]:
-    """Return images with the pixels that a kernel reads beyond each border.
+    """Return images padded by the pixels that a kernel reads beyond each border.
 
     Args:
         x: Tensor of shape (batch, height, width, channels).
@@ -40,7 +40,7 @@ def pad(
         margin = ((kernel_size - 1) // 2, kernel_size // 2)
         return ops.pad(x, ((0, 0), margin, margin, (0, 0)))
     height, width, channels = x.shape[1:]
-    # One gather over all pixels: the tensor is copied once, not once for each axis.
+    # A single gather copies the tensor once; padding axis by axis would copy it twice.
     pixels = padded_pixels(height, width, kernel_size, boundary)
     gathered = ops.take(ops.reshape(x, (-1, height * width, channels)), pixels.ravel(), axis=1)
     return ops.reshape(gathered, (-1, *pixels.shape, channels))
@@ -61,26 +61,25 @@ class Convolution(Linear):
         boundary: `"periodic"` (opposite border), `"symmetric"` (mirrored, border pixel repeated; odd kernels
             only) or `"zero_padding"`.
         gain: Variance of the weights times fan_in; 2 is He's.
-        weights: `"explicit"` draws the kernel. `"gram"` draws the outputs of a fully connected layer from their law
-            given its inputs, which is the same law at a cost that grows with the width instead of its square.
-            `"auto"` takes the faster one.
-        kernel_initializer: `"gaussian"`, with the variance that `gain` says; or a name or an instance of
-            `keras.initializers.Initializer`, which has a gain of its own and draws from the seed of the call, not from
-            its own.
+        weights: `"explicit"` draws the kernel. `"gram"` draws the outputs of a fully connected layer given its inputs;
+            they have the same law, at a cost that grows with the width instead of its square. `"auto"` takes the
+            faster one.
+        kernel_initializer: `"gaussian"`, with variance gain / fan_in; or a name or an instance of
+            `keras.initializers.Initializer`, which has its own gain, but draws from the seed of the call.
         bias_variance: Variance of the biases.
 
     Call arguments:
         state: The state.
         seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
         kernel: Tensor of shape (kernel_size, kernel_size, input channels, num_channels), instead of a seed.
-        bias: Tensor of shape (num_channels,), beside a kernel; by default there is none then.
+        bias: Tensor of shape (num_channels,), together with a kernel; without it, a given kernel has no bias.
 
     Returns:
         The state, of shape (batch, ceil(height / strides), ceil(width / strides), num_channels).
 
     Raises:
-        TypeError, ValueError: If an argument is refused, the kernel is larger than the images, or there is not either
-            a seed or a kernel.
+        TypeError, ValueError: If an argument is refused, the kernel is larger than the images, or there is not exactly
+            one of seed and kernel.
 
     Example:
 
@@ -110,7 +109,7 @@ class Convolution(Linear):
         self.kernel_size = whole(1)("kernel_size", kernel_size)
         self.strides = whole(1)("strides", strides)
         self.boundary = one_of(BOUNDARIES)("boundary", boundary)
-        # Not self.weights, which is Keras' own name for variables.
+        # Not self.weights, which are a layer's variables in Keras.
         self.sampling = one_of(WEIGHTS)("weights", weights)
         check_gain(self.kernel_initializer, self.gain, self.sampling)
         if boundary == "symmetric" and kernel_size % 2 == 0:
@@ -136,7 +135,7 @@ class Convolution(Linear):
         return self.biased(state._replace(signal=signal, noise=noise), seed, bias)
 
     def check_shape(self, shape: tuple[Any, ...]) -> None:
-        """Refuse a signal of a shape that is not known, or smaller than the kernel."""
+        """Refuse signals of unknown shape, and images smaller than the kernel."""
         if None in shape[1:] or self.kernel_size > min(shape[1:3]):
             raise ValueError(
                 refusal(
@@ -147,7 +146,7 @@ class Convolution(Linear):
             )
 
     def samples_outputs(self, shape: tuple[int | None, ...]) -> bool:
-        """Tell whether the outputs of a signal of a shape are drawn without a kernel."""
+        """Return whether outputs are drawn without a kernel for a signal of shape (batch, height, width, channels)."""
         fully_connected = self.kernel_size == self.strides == 1 and tuple(shape[1:3]) == (1, 1)
         if self.sampling == "gram" and not fully_connected:
             raise ValueError(
@@ -156,7 +155,7 @@ class Convolution(Linear):
         return fully_connected and self.gaussian and uses_gram(self.sampling, shape[0], self.num_channels)
 
     def sample_outputs(self, state: State, seed: Seed) -> list[Float[Tensor, "batch 1 1 {self.num_channels}"]]:
-        """Return the outputs for a signal and a noise of shape (batch, 1, 1, channels), which share their weights."""
+        """Return the outputs of signal and noise, of shape (batch, 1, 1, channels), drawn with the same weights."""
         x = ops.concatenate([state.signal, state.noise])[:, 0, 0]
         outputs = sample_product(x, self.num_channels, seed, self.gain / x.shape[-1])
         return ops.split(outputs[:, None, None], 2)
@@ -164,13 +163,13 @@ class Convolution(Linear):
     def draw_kernel(
         self, seed: Seed, input_channels: int
     ) -> Float[Tensor, "{self.kernel_size} {self.kernel_size} {input_channels} {self.num_channels}"]:
-        """Return the kernel of a seed."""
+        """Return the kernel for a seed."""
         return self.kernel_of(seed, (self.kernel_size, self.kernel_size, input_channels, self.num_channels))
 
     def convolve(
         self, state: State, kernel: Float[Tensor, "side side inputs outputs"]
     ) -> list[Float[Tensor, "batch height width outputs"]]:
-        """Return signal and noise, convolved with one kernel."""
+        """Return the signal and the noise, each convolved with the kernel."""
         if self.kernel_size == self.strides == 1:
             return [ops.matmul(x, kernel[0, 0]) for x in (state.signal, state.noise)]
         return [
@@ -182,16 +181,16 @@ class Convolution(Linear):
         x: Float[Tensor, "batch padded_height padded_width inputs"],
         kernel: Float[Tensor, "side side inputs outputs"],
     ) -> Float[Tensor, "batch height width outputs"]:
-        """Return images convolved where the kernel lies within them."""
+        """Return padded images convolved with a kernel, without further padding."""
         if self.strides == 1 and uses_xla() and not accelerators():
-            # On a CPU, XLA has a fast convolution for outputs as large as the inputs, three to six times faster.
+            # On a CPU, XLA's convolutions with outputs of the size of the inputs are three to six times faster.
             y = ops.conv(x, kernel, padding="same", data_format="channels_last")
             before, after = (self.kernel_size - 1) // 2, self.kernel_size // 2
             return y[:, before : y.shape[1] - after, before : y.shape[2] - after]
         return ops.conv(x, kernel, strides=self.strides, padding="valid", data_format="channels_last")
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same layer."""
         return {
             **super().get_config(),
             "num_channels": self.num_channels,

@@ -1,4 +1,4 @@
-"""Layers that make a state of images, add two states, and take the scale out of a state."""
+"""The basic layers: they make a state of images, add two states, and move the scale of a state into its logarithms."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ class Add(keras.layers.Layer):
 
 @register
 class Rescaling(keras.layers.Layer):
-    """Divide signal and noise by their root mean squares, and add the logarithms of these to the scales.
+    """Divide signal and noise by their root mean squares, and add the logarithms of the mean squares to the scales.
 
     Formula: `x / r`, `log_scale + 2 ln r`, with `r = sqrt(mean(x**2))`, or 1 where that is 0. The true signal and the
-    true noise stay as they are.
+    true noise do not change.
 
     Args:
-        rescale_signal: Whether the signal is rescaled too; one that is normalized in every layer does not need it.
+        rescale_signal: Whether the signal is rescaled too; a network that normalizes it in every layer need not.
 
     Call arguments:
         state: The state.
@@ -107,7 +107,7 @@ class Rescaling(keras.layers.Layer):
         self.rescale_signal = boolean("rescale_signal", rescale_signal)
 
     def call(self, state: State) -> State:
-        """Return the state with a mean square of 1."""
+        """Return the state with mean squares of 1."""
         signal, noise, log_signal, log_noise = state
         if self.rescale_signal:
             signal, log_signal = self.rescaled(signal, log_signal)
@@ -118,10 +118,10 @@ class Rescaling(keras.layers.Layer):
     def rescaled(
         x: Float[Tensor, "*shape"], log_scale: Float[Tensor, ""]
     ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, ""]]:
-        """Return a tensor with a mean square of 1, and its running logarithm."""
+        """Return a tensor with a mean square of 1, and its scale: `log_scale` plus ln of the mean square before."""
         mean_square = unless_zero(ops.mean(ops.square(x)))
         return x * (1 / ops.sqrt(mean_square)), log_scale + ops.log(mean_square)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same layer."""
         return {**super().get_config(), "rescale_signal": self.rescale_signal}

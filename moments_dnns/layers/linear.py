@@ -1,4 +1,4 @@
-"""What the layers with a kernel share: the law of kernel and bias, which are drawn afresh at every call."""
+"""The base class of layers with a kernel, which draw it and a bias afresh at every call."""
 
 from __future__ import annotations
 
@@ -15,23 +15,22 @@ from moments_dnns.descriptions.keras_objects import resolve, specification
 from .state import Seed, State, Tensor, unless_zero
 from .weights import draw_bias, draw_kernel
 
-# The arguments of every layer with a kernel.
+# The arguments that all layers with a kernel have.
 OPTIONS = ("gain", "kernel_initializer", "bias_variance")
 
 
 class Linear(keras.layers.Layer):
-    """Map signal and noise by one kernel, and add a bias to the signal.
+    """Multiply signal and noise by one kernel, and add a bias to the signal.
 
     Formula: `y = omega x + b`, `dy = omega dx`, with `omega` i.i.d. N(0, gain / fan_in) and `b` i.i.d.
     N(0, bias_variance).
 
-    A subclass says in `call` what the kernel is multiplied with.
+    A subclass implements `call`: it draws a kernel by `kernel_of`, multiplies both by it, and adds a bias by `biased`.
 
     Args:
         gain: Variance of the weights times fan_in; 2 is He's.
-        kernel_initializer: `"gaussian"`, with the variance that `gain` says; or a name or an instance of
-            `keras.initializers.Initializer`, which has a gain of its own and draws from the seed of the call, not from
-            its own.
+        kernel_initializer: `"gaussian"`, with variance gain / fan_in; or a name or an instance of
+            `keras.initializers.Initializer`, which has its own gain, but draws from the seed of the call.
         bias_variance: Variance of the biases.
     """
 
@@ -48,26 +47,26 @@ class Linear(keras.layers.Layer):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The arguments that all such layers have, by name."""
+        """The arguments in `OPTIONS`, by name."""
         return {name: getattr(self, name) for name in OPTIONS}
 
     def kernel_of(self, seed: Seed, shape: tuple[int, int, int, int]) -> Float[Tensor, "..."]:
-        """Return the kernel of a seed, of a shape (height, width, inputs, outputs)."""
+        """Return the kernel for a seed, of shape (height, width, inputs, outputs)."""
         return draw_kernel(shape, seed, self.gain, self.initializer)
 
     def biased(self, state: State, seed: Seed | None, bias: Float[Tensor, " outputs"] | None = None) -> State:
-        """Return a state with a bias added to its signal: the one given, or else that of the seed."""
+        """Return a state with a bias added to its signal: the given one, or one drawn from the seed of the kernel."""
         if bias is None and seed is not None and self.bias_variance:
             bias = draw_bias(state.signal.shape[-1], seed, self.bias_variance)
         return state if bias is None else add_bias(state, bias)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same layer."""
         return {**super().get_config(), **self.options}
 
 
 def add_bias(state: State, bias: Float[Tensor, " channels"]) -> State:
-    """Add a bias to the signal, at the larger of their two scales."""
+    """Return a state with a bias added to its signal, at the larger of their two scales."""
     log_bias = 2 * ops.log(unless_zero(ops.max(ops.abs(bias))))
     log_signal = ops.maximum(state.log_signal, log_bias)
     signal = state.signal * ops.exp((state.log_signal - log_signal) / 2) + bias * ops.exp(-log_signal / 2)
@@ -75,10 +74,10 @@ def add_bias(state: State, bias: Float[Tensor, " channels"]) -> State:
 
 
 def check_weights(seed: Tensor, kernel: Tensor) -> None:
-    """Refuse a call with a seed and a kernel, or with neither.
+    """Refuse a call that has both a seed and a kernel, or neither.
 
     Raises:
-        ValueError: If there are both or none.
+        ValueError: If there is not exactly one of them.
     """
     if (seed is None) == (kernel is None):
         raise ValueError(refusal("expected either a seed or a kernel.", seed=seed, kernel=kernel))

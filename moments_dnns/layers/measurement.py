@@ -1,4 +1,4 @@
-"""The layer that takes the moments of a state, and the effective rank."""
+"""The layer that measures the moments of a state, and the effective rank."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from moments_dnns.moments import MOMENTS, Moment
 
 from .state import State, Tensor, centred, register, unless_zero
 
-# |x|^p for the powers in use: products cost a fraction of a general power.
+# |x|^p by products, which cost a fraction of a general power.
 POWERS = {1: ops.abs, 2: ops.square, 4: lambda x: ops.square(ops.square(x))}
 
-
-# Repeated squaring raises the eigenvalues to the power 2**18, which tells apart those that differ by 1e-5. With a
-# trace of 1, the largest of n eigenvalues is at least 1 / n, and its 8th power well within float32's range.
+# Repeated squaring raises the eigenvalues to the power 2**18, which separates those that differ by 1e-5. The trace is
+# brought to 1 once a round: the largest of n eigenvalues is then at least 1 / n, and its 8th power within float32's
+# range.
 NUM_ROUNDS, SQUARINGS_PER_ROUND = 6, 3
 
 
 def effective_rank(features: Float[Tensor, "*points channels"]) -> Float[Tensor, ""]:
-    """Return the effective rank of feature vectors: how many directions carry their variance.
+    """Return the effective rank of feature vectors: the number of directions that have most of their variance.
 
     Formula: `r_eff = Tr C / ||C||`, the sum of the eigenvalues of the channel covariance C over the largest one.
     Features without any variance have the effective rank 0, like the zero matrix.
@@ -41,18 +41,18 @@ def effective_rank(features: Float[Tensor, "*points channels"]) -> Float[Tensor,
 
     Reference: definition 4 of arXiv 1811.03087.
     """
-    # Centred before they are scaled, as a division would round a small variation around a large mean.
+    # They are centred before they are scaled: a division would round a small variation around a large mean.
     return rank_of_centred(centred(ops.reshape(features, (-1, features.shape[-1]))))
 
 
 def rank_of_centred(features: Float[Tensor, "*points channels"]) -> Float[Tensor, ""]:
     """Return the effective rank of feature vectors whose channels have mean 0."""
     x = ops.reshape(features, (-1, features.shape[-1]))
-    # Squares of raw features may leave float32's range.
+    # Without this, squares may leave float32's range.
     x = x / unless_zero(ops.max(ops.abs(x)))
     points, channels = x.shape
     transposed = ops.transpose(x)
-    # Both have the same eigenvalues; the number of points is no integer where the batch size is left open.
+    # The smaller of two matrices with the same eigenvalues. The number of points is None for an open batch size.
     by_points = isinstance(points, int) and points < channels
     gram = ops.matmul(x, transposed) if by_points else ops.matmul(transposed, x)
     trace = ops.sum(ops.diagonal(gram))
@@ -62,21 +62,21 @@ def rank_of_centred(features: Float[Tensor, "*points channels"]) -> Float[Tensor
         for _ in range(SQUARINGS_PER_ROUND):
             power = ops.matmul(power, power)
         power = power / unless_zero(ops.sum(ops.diagonal(power)))
-    # The mean eigenvalue under the weights of the power's spectrum, which is all on the largest.
+    # The mean of the eigenvalues, weighted by the spectrum of the power, which is concentrated on the largest one.
     largest = ops.sum(power * gram)
     return ops.where(trace == 0, 0.0, ops.maximum(1 / unless_zero(largest), 1.0))
 
 
 @register
 class LogMoments(layers.Layer):
-    """Take the natural logarithms of moments of a state.
+    """Measure moments of a state, as natural logarithms.
 
-    Formula: `ln mean(|x|**p) + p / 2 * log_scale`, the mean over (batch, space) and then channels, with x centred
-    per channel or not and `log_scale` the state's running logarithm; `ln r_eff` for the effective ranks. The
-    logarithm of a moment that is 0 is -inf.
+    Formula: `ln mean(|x|**p) + p / 2 * log_scale`, the mean over (batch, space) and then channels, where x is centred
+    per channel or not and `log_scale` is `log_signal` or `log_noise` of the state; `ln r_eff` for the effective ranks.
+    The logarithm of a moment that is 0 is -inf.
 
     Args:
-        moments: Names of the moments, rows of `MOMENTS`; all of them by default.
+        moments: Names of the moments, keys of `MOMENTS`; all of them by default.
 
     Call arguments:
         state: The state.
@@ -100,7 +100,7 @@ class LogMoments(layers.Layer):
         self.moments = tuple(one_of(MOMENTS)("moments", name) for name in moments)
 
     def call(self, state: State) -> Float[Tensor, " moments"]:
-        """Return the logarithms."""
+        """Return the logarithms of the moments."""
         state = State(*state)
         scales = {"signal": state.log_signal, "noise": state.log_noise}
         used = {(MOMENTS[name].of, MOMENTS[name].centred) for name in self.moments}
@@ -108,18 +108,18 @@ class LogMoments(layers.Layer):
             (of, is_centred): centred(getattr(state, of)) if is_centred else getattr(state, of)
             for of, is_centred in used
         }
-        rows = [MOMENTS[name] for name in self.moments]
-        return ops.stack([self.log_moment(row, tensors[row.of, row.centred], scales[row.of]) for row in rows])
+        entries = [MOMENTS[name] for name in self.moments]
+        return ops.stack([self.log_moment(each, tensors[each.of, each.centred], scales[each.of]) for each in entries])
 
     @staticmethod
     def log_moment(
         moment: Moment, x: Float[Tensor, "*points channels"], log_scale: Float[Tensor, ""]
     ) -> Float[Tensor, ""]:
-        """Return the logarithm of one moment of a tensor, which is centred already where the moment is."""
+        """Return the logarithm of one moment of a tensor, which is centred before if the moment is."""
         if moment.power == 0:
             return ops.log(rank_of_centred(x))
         return ops.log(ops.mean(POWERS[moment.power](x))) + moment.power / 2 * log_scale
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same layer."""
         return {**super().get_config(), "moments": list(self.moments)}

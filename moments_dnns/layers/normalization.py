@@ -1,4 +1,4 @@
-"""Normalizations: the signal divided by its standard deviation, over axes that each layer has of its own."""
+"""Normalizations: the signal divided by its standard deviation, over axes that differ from layer to layer."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ class Normalization(keras.layers.Layer):
     """Divide the signal by its standard deviation, with no trainable scale or shift.
 
     Formula: `z = (y - m) / sqrt(v + epsilon)`, with mean m and variance v of the true signal over `AXES`. The noise
-    goes through the statistics: `dz = (dy - mean(dy) - z mean(z dy)) / sqrt(v + epsilon)`. Where the signal is constant
-    and `epsilon=0`, there is no standard deviation: signal and noise become 0.
+    goes through the derivative of both: `dz = (dy - mean(dy) - z mean(z dy)) / sqrt(v + epsilon)`. Where the signal is
+    constant and `epsilon=0`, signal and noise become 0.
 
-    A subclass says over which `AXES`, whether the mean is taken off (`CENTRED`), and perhaps how channels are grouped.
+    A subclass sets `AXES` and whether the mean is subtracted (`CENTRED`); it may group channels (`grouped`), or keep
+    mean and variance constant for the noise (`differentiates`).
 
     Args:
         epsilon: Constant added to the variance.
@@ -42,7 +43,8 @@ class Normalization(keras.layers.Layer):
         shape = tuple(state.signal.shape)
         signal, noise = self.centred(self.grouped(state.signal)), self.grouped(state.noise)
         variance = self.mean(ops.square(signal))
-        # Epsilon in the units of the rescaled signal; the larger of the two sets the scale, so nothing overflows.
+        # Epsilon in units of the state's signal. Where it is above 1, both terms are divided by it, so that nothing
+        # overflows.
         log_epsilon = (math.log(self.epsilon) if self.epsilon else -math.inf) - state.log_signal
         log_scale = ops.maximum(log_epsilon, 0.0)
         denominator = ops.sqrt(variance * ops.exp(-log_scale) + ops.exp(log_epsilon - log_scale))
@@ -57,11 +59,11 @@ class Normalization(keras.layers.Layer):
         return State(signal, noise, -log_scale, state.log_noise - state.log_signal - log_scale)
 
     def grouped(self, x: Float[Tensor, "batch height width channels"]) -> Float[Tensor, "batch height width ..."]:
-        """Return a tensor in the shape in which `AXES` are the axes that share statistics."""
+        """Return a tensor in the shape to which `AXES` belong."""
         return x
 
     def centred(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Take off the mean, after the first point: what is constant becomes exactly zero."""
+        """Return a tensor without its mean over `AXES`; constants become exactly zero."""
         if not self.CENTRED:
             return x
         first = tuple(slice(0, 1) if axis in self.AXES else slice(None) for axis in range(len(x.shape)))
@@ -69,11 +71,11 @@ class Normalization(keras.layers.Layer):
         return shifted - self.mean(shifted)
 
     def mean(self, x: Float[Tensor, "batch height width ..."]) -> Float[Tensor, "..."]:
-        """Average over what shares statistics."""
+        """Return the mean over `AXES`."""
         return ops.mean(x, axis=self.AXES, keepdims=True)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same layer."""
         return {**super().get_config(), "epsilon": self.epsilon}
 
 
@@ -81,14 +83,13 @@ class Normalization(keras.layers.Layer):
 class BatchNormalization(Normalization):
     """Normalize channel by channel over (batch, height, width).
 
-    Formula: `z = (y - m) / sqrt(v + epsilon)`, `dz = dy / sqrt(v + epsilon)`: the statistics are constants for the
-    noise, as in the paper. A constant channel at `epsilon=0` has no standard deviation: its signal and its noise
-    become 0.
+    Formula: `z = (y - m) / sqrt(v + epsilon)`, `dz = dy / sqrt(v + epsilon)`: mean and variance are constants for the
+    noise, as in the paper. With `epsilon=0`, signal and noise of a constant channel become 0.
 
     Args:
         epsilon: Constant added to the variance.
-        statistics: What mean and variance are for the noise: `"constant"`, or `"differentiated"`: it goes through them,
-            as the exact derivative of the whole batch, `dz = (dy - mean(dy) - z mean(z dy)) / sqrt(v + epsilon)`.
+        statistics: Whether mean and variance are constants for the noise: `"constant"`, or `"differentiated"` for the
+            exact derivative of the whole batch, `dz = (dy - mean(dy) - z mean(z dy)) / sqrt(v + epsilon)`.
 
     Call arguments:
         state: The state.
@@ -115,23 +116,23 @@ class BatchNormalization(Normalization):
         self.differentiates = self.statistics == "differentiated"
 
     def centred(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Take off the means of channels."""
+        """Return a tensor without the means of its channels."""
         return centred(x)
 
     def mean(self, x: Float[Tensor, "batch height width channels"]) -> Float[Tensor, " channels"]:
-        """Average over batch and space."""
+        """Return the means of channels over batch and space."""
         return mean_over_points(x)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same layer."""
         return {**super().get_config(), "statistics": self.statistics}
 
 
 @register
 class LayerNormalization(Normalization):
-    """Normalize every point over its channels, as `keras.layers.LayerNormalization` does.
+    """Normalize every pixel over its channels, as `keras.layers.LayerNormalization` does.
 
-    Formula: `z = (y - m) / sqrt(v + epsilon)`, with mean and variance over channels; the noise goes through them.
+    Formula: `z = (y - m) / sqrt(v + epsilon)`, with mean and variance over channels, differentiated for the noise.
 
     Args:
         epsilon: Constant added to the variance.
@@ -158,7 +159,7 @@ class LayerNormalization(Normalization):
 
 @register
 class RMSNormalization(Normalization):
-    """Divide every point by the root mean square of its channels, as `keras.layers.RMSNormalization` does.
+    """Divide every pixel by the root mean square of its channels, as `keras.layers.RMSNormalization` does.
 
     Formula: `z = y / sqrt(mean(y**2) + epsilon)`, `dz = (dy - z mean(z dy)) / sqrt(mean(y**2) + epsilon)`.
 
@@ -190,8 +191,8 @@ class RMSNormalization(Normalization):
 class InstanceNormalization(Normalization):
     """Normalize every channel of every image over space: group normalization with a group for each channel.
 
-    Formula: `z = (y - m) / sqrt(v + epsilon)`, with mean and variance over (height, width); the noise goes through
-    them.
+    Formula: `z = (y - m) / sqrt(v + epsilon)`, with mean and variance over (height, width), differentiated for the
+    noise.
 
     Args:
         epsilon: Constant added to the variance.
@@ -220,8 +221,8 @@ class InstanceNormalization(Normalization):
 class GroupNormalization(Normalization):
     """Normalize groups of channels of every image over space, as `keras.layers.GroupNormalization` does.
 
-    Formula: `z = (y - m) / sqrt(v + epsilon)`, with mean and variance over space and the channels of a group; the noise
-    goes through them.
+    Formula: `z = (y - m) / sqrt(v + epsilon)`, with mean and variance over space and the channels of a group,
+    differentiated for the noise.
 
     Args:
         groups: Number of groups; it divides the channels.
@@ -253,12 +254,12 @@ class GroupNormalization(Normalization):
     def grouped(
         self, x: Float[Tensor, "batch height width channels"]
     ) -> Float[Tensor, "batch height width groups members"]:
-        """Return the channels as (groups, channels of a group)."""
+        """Return a tensor of shape (batch, height, width, groups, channels of a group)."""
         *shape, channels = x.shape
         if channels % self.groups:
             raise ValueError(refusal(f"groups must divide the {channels} channels of the signal.", groups=self.groups))
         return ops.reshape(x, (-1, *shape[1:], self.groups, channels // self.groups))
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same layer."""
         return {**super().get_config(), "groups": self.groups}

@@ -1,4 +1,4 @@
-"""Pooling: one point of every square of points."""
+"""Pooling: squares of pixels become one pixel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from .state import State, Tensor, register
 
 
 class Pooling(keras.layers.Layer):
-    """Make one point of every square of points; what does not fill a square at the border is left out.
+    """Replace every square of pixels by one pixel; incomplete squares at the border are left out.
+
+    A subclass implements `pool`.
 
     Args:
         strides: Side of the squares in pixels.
@@ -25,7 +27,7 @@ class Pooling(keras.layers.Layer):
         self.strides = whole(1)("strides", strides)
 
     def call(self, state: State) -> State:
-        """Return the state at the new points; the scales stay, because pooling is homogeneous."""
+        """Return the pooled state; its scales stay the same, because pooling is homogeneous."""
         state = State(*state)
         signal, noise = ops.jvp(self.pool, (self.squares(state.signal),), (self.squares(state.noise),))
         return state._replace(signal=signal, noise=noise)
@@ -33,7 +35,7 @@ class Pooling(keras.layers.Layer):
     def squares(
         self, x: Float[Tensor, "batch height width channels"]
     ) -> Float[Tensor, "batch rows columns channels points"]:
-        """Return a tensor of shape (batch, height, width, channels, points of a square)."""
+        """Return a tensor of shape (batch, rows, columns, channels, pixels of a square), one entry for each square."""
         side, (height, width, channels) = self.strides, x.shape[1:]
         rows, columns = height // side, width // side
         if not rows * columns:
@@ -42,17 +44,17 @@ class Pooling(keras.layers.Layer):
         return ops.reshape(ops.transpose(x, (0, 1, 3, 5, 2, 4)), (-1, rows, columns, channels, side * side))
 
     def pool(self, squares: Float[Tensor, "*shape points"]) -> Float[Tensor, "*shape"]:
-        """Return a number for every square."""
+        """Return a number for every square, from its pixels in the last axis."""
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same layer."""
         return {**super().get_config(), "strides": self.strides}
 
 
 @register
 class AveragePooling(Pooling):
-    """Average squares of points, of signal and noise alike; what does not fill a square at the border is left out.
+    """Average squares of pixels, of signal and noise alike; incomplete squares at the border are left out.
 
     Args:
         strides: Side of the squares in pixels.
@@ -82,9 +84,9 @@ class AveragePooling(Pooling):
 
 @register
 class MaxPooling(Pooling):
-    """Take the largest signal of every square of points, and its noise; incomplete squares are left out.
+    """Take the largest signal of every square of pixels, and its noise; incomplete squares at the border are left out.
 
-    Where several are largest, the noise is what the backend takes as the derivative there.
+    Where several signals are largest, the derivative is the backend's.
 
     Args:
         strides: Side of the squares in pixels.

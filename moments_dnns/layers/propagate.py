@@ -1,4 +1,4 @@
-"""Any Keras layer as one that maps states: the noise goes through its exact derivative."""
+"""Any Keras layer as a layer that maps states, by its exact derivative."""
 
 from __future__ import annotations
 
@@ -10,25 +10,23 @@ from jaxtyping import Float
 from keras import ops
 
 from moments_dnns._keras_internals import layers_within
-from moments_dnns._validation import boolean, first_line, refusal
+from moments_dnns._validation import boolean, cause, refusal
 
 from .core import Rescaling
+from .derivative import jvp
 from .state import State, Tensor, register
-
-# Interpolations of images, layers and functions: TensorFlow does not differentiate them forward.
-AFFINE = ("UpSampling2D", "Resizing", "Resize")
 
 
 def lift(function: Callable[..., Any], states: Sequence[State], name: str) -> list[State]:
-    """Propagate signal and noise through a function of tensors, by forward-mode differentiation.
+    """Return the states after a function of tensors, by its derivative.
 
     Formula: `y = f(x)`, `dy = f'(x) dx`, with `f'(x) dx` summed over the inputs. The noises are brought to the largest
-    of their scales first, so that they can meet; the noise of each output is divided by its root mean square.
+    of their scales first, so that they can be added; the noise of each output is divided by its root mean square.
 
     Args:
         function: Maps the true signals to a tensor, or to a structure of tensors.
-        states: Its inputs.
-        name: What it is called in messages.
+        states: The states of its inputs.
+        name: Its name in messages.
 
     Returns:
         The state of every output, in the order of the flattened structure, with `log_signal` 0.
@@ -57,13 +55,11 @@ def lift(function: Callable[..., Any], states: Sequence[State], name: str) -> li
         return [ops.cast(output, "float32") for output in outputs]
 
     try:
-        outputs, tangents = ops.jvp(flat, tuple(signals), tuple(noises))
+        outputs, tangents = jvp(flat, signals, noises)
     except Exception as error:
-        raise _without_derivative(name, first_line(error)) from error
-    if any(tangent is None for tangent in tangents):
-        raise _without_derivative(
-            name, "its output does not depend on its input in a way that this backend differentiates"
-        )
+        raise ValueError(
+            refusal(f"expected layers with a derivative, but {name!r} has none here ({cause(error)}).", layer=name)
+        ) from error
     return [_rescaled(output, tangent, log_noise) for output, tangent in zip(outputs, tangents, strict=True)]
 
 
@@ -72,24 +68,23 @@ def _true_signal(state: State) -> Float[Tensor, "..."]:
 
 
 def _rescaled(signal: Float[Tensor, "*shape"], noise: Float[Tensor, "*shape"], log_noise: Float[Tensor, ""]) -> State:
-    """Return the state of a true signal, whose noise is divided by its root mean square."""
+    """Return the state of a true signal and a noise, which is divided by its root mean square."""
     noise, log_noise = Rescaling.rescaled(noise, log_noise)
     return State(signal, noise, ops.zeros_like(log_noise), log_noise)
 
 
-def _without_derivative(name: str, reason: str) -> ValueError:
-    return ValueError(refusal(f"expected layers with a derivative, but {name!r} has none here ({reason}).", layer=name))
-
-
 def normalize_with_batch(layer: keras.layers.BatchNormalization, state: State) -> State:
-    """Propagate a state through Keras' batch normalization with the statistics of the batch, constants for the noise.
+    """Return the state after Keras' batch normalization, with the batch's own statistics, constant for the noise.
 
     Formula: `z = gamma (y - m) / sqrt(v + epsilon) + beta`, `dz = gamma dy / sqrt(v + epsilon)`, with mean m and
     variance v over all axes but the layer's.
 
     Args:
         layer: The layer, with its gamma, beta and epsilon.
-        state: Its input.
+        state: The state of its input.
+
+    Returns:
+        The state of its output.
 
     Example:
 
@@ -118,16 +113,15 @@ def normalize_with_batch(layer: keras.layers.BatchNormalization, state: State) -
 
 @register
 class Propagate(keras.layers.Wrapper):
-    """Let any Keras layer map states to states, so that it can stand among the layers of this library.
+    """Apply any Keras layer to a state, so that it can be used among the layers of this library.
 
-    Formula: `y = f(x)`, `dy = f'(x) dx`, exact by forward-mode differentiation; where a function has a corner, its
-    derivative is what the backend takes (0 for a rectifier at 0). Dropout is off. The layer keeps its weights from call
-    to call.
+    Formula: `y = f(x)`, `dy = f'(x) dx`, exact by automatic differentiation; at a corner of the function, the
+    derivative is the backend's (0 for a ReLU at 0). Dropout is off. The layer keeps its weights from call to call.
 
     Args:
         layer: The Keras layer.
-        moving_statistics: Whether batch normalization takes the moving averages of mean and variance that training has
-            stored, instead of those of the batch, which are constants for the noise.
+        moving_statistics: Whether batch normalization uses the moving averages of mean and variance that training has
+            stored. By default it uses those of the batch, as constants for the noise.
 
     Call arguments:
         states: A state; a list of states for a layer that takes a list.
@@ -154,7 +148,7 @@ class Propagate(keras.layers.Wrapper):
         self.moving_statistics = boolean("moving_statistics", moving_statistics)
 
     def build(self, *shapes: Any, **named_shapes: Any) -> None:
-        """Mark the layer as built: the wrapped one builds itself when it is called."""
+        """Do nothing, unlike `Wrapper.build`: the wrapped layer builds itself when it is called."""
 
     def call(self, states: Any) -> Any:
         """Return the state, or the states, of the outputs."""
@@ -168,12 +162,12 @@ class Propagate(keras.layers.Wrapper):
         return outputs[0] if len(outputs) == 1 else outputs
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same layer."""
         return {**super().get_config(), "moving_statistics": self.moving_statistics}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Propagate:
-        """Return the layer of a configuration, older ones included, which have `statistics="batch"` or `"stored"`."""
+        """Return the layer of a configuration; older ones have `statistics="batch"` or `"stored"`."""
         config = dict(config)
         if "statistics" in config:
             config["moving_statistics"] = config.pop("statistics") == "stored"
@@ -184,18 +178,25 @@ class Propagate(keras.layers.Wrapper):
 def propagate(
     layer: Any, function: Callable[..., Any], states: Sequence[State], moving_statistics: bool, name: str
 ) -> list[State]:
-    """Propagate states through a call of a layer, by the convention for it where there is one.
+    """Return the states after a call of a layer: by `lift`, but for batch normalization and interpolations.
 
     Args:
-        layer: The layer.
-        function: Its call, as a function of the signals alone.
-        states: Their states.
-        moving_statistics: As `Propagate` takes them.
-        name: What the layer is called in messages.
+        layer: The layer, or the function of Keras that is called.
+        function: The call, as a function of the true signals alone.
+        states: The states of its inputs.
+        moving_statistics: As in `Propagate`.
+        name: The name of the layer in messages.
+
+    Returns:
+        The states of its outputs.
+
+    Raises:
+        ValueError: If the layer has no derivative, or hides a batch normalization that needs the batch's statistics.
     """
     if not moving_statistics and isinstance(layer, keras.layers.BatchNormalization):
         if not layer.built:
-            layer.build(states[0].signal.shape)
+            # Keras saves this shape with the layer, and JAX has dimensions of its own where the batch size is open.
+            layer.build([size if isinstance(size, int) else None for size in states[0].signal.shape])
         return [normalize_with_batch(layer, states[0])]
     if not moving_statistics and any(isinstance(part, keras.layers.BatchNormalization) for part in _parts(layer)):
         raise ValueError(
@@ -205,18 +206,9 @@ def propagate(
                 layer=name,
             )
         )
-    if type(layer).__name__ in AFFINE and len(states) == 1:
-        return [_affine(function, states[0])]
     return lift(function, states, name)
 
 
 def _parts(layer: Any) -> list[Any]:
-    """Return the layers inside a layer, however deep."""
+    """Return all layers inside a layer; none inside a function."""
     return layers_within(layer) if isinstance(layer, keras.layers.Layer) else []
-
-
-def _affine(function: Callable[..., Any], state: State) -> State:
-    """Propagate a state through an affine function, whose derivative is its difference from its value at 0."""
-    tangent = function(state.noise) - function(ops.zeros_like(state.noise))
-    signal = function(_true_signal(state))
-    return _rescaled(ops.cast(signal, "float32"), ops.cast(tangent, "float32"), state.log_noise)

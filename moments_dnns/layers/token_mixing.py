@@ -1,4 +1,4 @@
-"""Token mixing: a dense layer over the points of space."""
+"""Token mixing: a dense layer over the pixels of each channel."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ class TokenMixing(Linear):
 
     Args:
         gain: Variance of the weights times the number of points; 2 is He's.
-        kernel_initializer: `"gaussian"`, with the variance that `gain` says; or a name or an instance of
-            `keras.initializers.Initializer`, which has a gain of its own and draws from the seed of the call, not from
-            its own.
+        kernel_initializer: `"gaussian"`, with variance gain / points; or a name or an instance of
+            `keras.initializers.Initializer`, which has its own gain, but draws from the seed of the call.
         bias_variance: Variance of the biases, one for each point.
 
     Call arguments:
@@ -34,8 +33,8 @@ class TokenMixing(Linear):
         The state, of the same shape.
 
     Raises:
-        TypeError, ValueError: If an argument is refused, a side of the images is not known, or there is not either a
-            seed or a kernel.
+        TypeError, ValueError: If an argument is refused, a side of the images is not known, or there is not exactly one
+            of seed and kernel.
 
     Example:
 
@@ -62,7 +61,7 @@ class TokenMixing(Linear):
         points = height * width
         if kernel is None:
             kernel = self.kernel_of(seed, (1, 1, points, points))
-        # Points take the place of channels, and channels that of points.
+        # Points become the last axis, as channels are in other layers: the kernel and the bias belong to them.
         signal, noise = (
             ops.reshape(ops.transpose(x, (0, 3, 1, 2)), (-1, channels, 1, points)) for x in (state.signal, state.noise)
         )

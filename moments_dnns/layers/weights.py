@@ -1,4 +1,4 @@
-"""Random kernels and biases from a seed that is a tensor, and products with kernels that are never drawn."""
+"""Random kernels and biases, drawn from a seed that is a tensor; and random products, drawn without their kernel."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from moments_dnns._validation import non_negative, refusal
 
 from .state import Seed, Tensor, register, unless_zero
 
-# Gram sampling pays from this ratio of channels to images on: measured, see benchmarks/README.md.
+# From this ratio of channels to images on, `weights="gram"` is faster: measured, see benchmarks/README.md.
 CHANNELS_PER_IMAGE = 8
-
 
 # Added to the unit diagonal of the float64 correlations, so that rounding leaves every pivot positive. As an error of
 # the outputs it is the root of that, 1.4e-7, about what float32 rounds in the explicit product.
 JITTER = 2e-14
 
-
-# Horizontal strips in which half of a Gram matrix is computed: 5/8 of the work of the whole; more of them gain no time.
+# Horizontal strips in which half of a Gram matrix is computed, with 5/8 of the work of the whole; more are no faster.
 NUM_STRIPS = 4
+
+# Flips bits of the seed of a kernel to make that of its bias.
+BIAS_BITS = 0x2545F491
 
 
 def gaussian(shape: tuple[int, ...], seed: Seed, variance: float = 1.0) -> Float[Tensor, "..."]:
-    """Draw independent normal numbers with mean 0.
+    """Return independent normal numbers with mean 0.
 
     Formula: `sqrt(-2 ln(1 - u)) * (cos, sin)(2 pi v)` with u, v uniform on [0, 1) (Box and Muller), which takes half
     the time of the backends' own normals on a CPU.
@@ -56,21 +57,20 @@ def gaussian(shape: tuple[int, ...], seed: Seed, variance: float = 1.0) -> Float
     return ops.reshape(numbers[:size], shape)
 
 
-# What tells the seed of a layer's bias from that of its kernel.
-BIAS_BITS = 0x2545F491
-
-
 def draw_kernel(
     shape: tuple[int, int, int, int], seed: Seed, gain: float, initializer: Initializer | None = None
 ) -> Float[Tensor, "height width inputs outputs"]:
-    """Draw a kernel: a Gaussian one, i.i.d. N(0, gain / fan_in), or that of an initializer.
+    """Return a random kernel: a Gaussian one, i.i.d. N(0, gain / fan_in), or that of an initializer.
 
     Args:
         shape: (height, width, inputs, outputs); fan_in is the product of the first three.
         seed: Integer tensor of shape (2,), with entries from 0 to 2**31 - 1.
         gain: Variance of Gaussian weights times fan_in.
-        initializer: A `keras.initializers.Initializer` instead, which stays as it is. A kernel of a single point is
-            drawn as the matrix that a dense layer has.
+        initializer: A `keras.initializers.Initializer`, which is not changed. It draws a kernel of height and width 1
+            as the matrix of a dense layer.
+
+    Returns:
+        Tensor of the shape.
 
     Example:
 
@@ -88,12 +88,15 @@ def draw_kernel(
 
 
 def draw_bias(num_channels: int, seed: Seed, variance: float) -> Float[Tensor, " {num_channels}"]:
-    """Draw the bias that belongs to a kernel's seed, i.i.d. N(0, variance); they share no number.
+    """Return a random bias, i.i.d. N(0, variance), from the seed of a kernel but independent of it.
 
     Args:
         num_channels: Number of entries.
         seed: The seed of the kernel.
         variance: Variance of the entries.
+
+    Returns:
+        Tensor of shape (num_channels,).
 
     Example:
 
@@ -121,10 +124,10 @@ def gram_root(x: Float[Tensor, "points channels"]) -> Float[Tensor, "points colu
     5.0
     """
     if keras.backend.backend() != "tensorflow":
-        # JAX has float64 only where a user enables it, and Keras' products on PyTorch never have it. A QR decomposition
-        # does not form the Gram matrix, which would square the condition number.
+        # JAX has float64 only if a user enables it, and Keras' products on PyTorch never have it. A QR decomposition
+        # does not form the Gram matrix, whose condition number is the square of that of x.
         root = ops.qr(ops.transpose(x))[1]
-        # Its rows have any sign, which even differs from one program to another; Cholesky factors have positive ones.
+        # The signs of its rows are arbitrary and differ between programs; they are made those of a Cholesky factor.
         return ops.transpose(root * ops.where(ops.diagonal(root) < 0, -1.0, 1.0)[:, None])
     gram = _lower_gram(ops.cast(x, "float64"))
     norms = ops.sqrt(ops.diagonal(gram))
@@ -134,7 +137,7 @@ def gram_root(x: Float[Tensor, "points channels"]) -> Float[Tensor, "points colu
 
 
 def _lower_gram(x: Float[Tensor, "points channels"]) -> Float[Tensor, "points points"]:
-    """Return `x @ x.T` up to what lies above its diagonal, which a Cholesky decomposition does not read."""
+    """Return `x @ x.T`, correct on and below its diagonal, which is all that a Cholesky decomposition reads."""
     points = x.shape[0]
     edges = [points * i // NUM_STRIPS for i in range(NUM_STRIPS + 1)]
     strips = [ops.matmul(x[start:stop], ops.transpose(x[:stop])) for start, stop in pairwise(edges) if start < stop]
@@ -144,7 +147,7 @@ def _lower_gram(x: Float[Tensor, "points channels"]) -> Float[Tensor, "points po
 def sample_product(
     x: Float[Tensor, "points channels"], num_channels: int, seed: Seed, variance: float
 ) -> Float[Tensor, "points {num_channels}"]:
-    """Draw `x @ w` for a matrix w of independent normal weights, without drawing w.
+    """Return `x @ w` for a random matrix w of independent normal weights, without drawing w.
 
     Given x, the columns of the product are independent and Gaussian, with the covariance `variance * x @ x.T`. So it
     has exactly the law of `L @ z`, with `L @ L.T = x @ x.T` and z one normal number for each entry of the result.
@@ -168,14 +171,12 @@ def sample_product(
 
 
 def uses_gram(weights: str, batch_size: int | None, num_channels: int) -> bool:
-    """Tell whether the outputs of a fully connected layer are sampled from a Gram matrix.
-
-    By itself that happens on TensorFlow only, for layers that are wide enough.
+    """Return whether the outputs of a fully connected layer are sampled from a Gram matrix.
 
     Args:
-        weights: `"explicit"`, `"gram"`, or `"auto"`: where it is faster.
-        batch_size: Images, each of them a row of the signal and one of the noise; None if that is left open.
-        num_channels: Columns of its output.
+        weights: `"explicit"`, `"gram"`, or `"auto"`: for layers that are wide enough, on TensorFlow only.
+        batch_size: Number of images; None if it is not known.
+        num_channels: Number of output channels.
 
     Example:
 
@@ -183,7 +184,7 @@ def uses_gram(weights: str, batch_size: int | None, num_channels: int) -> bool:
     (False, False, True)
     """
     if weights == "auto":
-        # Measured on TensorFlow; elsewhere the root costs more, and JAX's decompositions may block in threads.
+        # On other backends `gram_root` costs more, and JAX's decompositions may block in threads.
         return (
             keras.backend.backend() == "tensorflow"
             and batch_size is not None
@@ -194,12 +195,12 @@ def uses_gram(weights: str, batch_size: int | None, num_channels: int) -> bool:
 
 @register
 class DeltaOrthogonal(keras.initializers.Initializer):
-    """Draw kernels that are zero but for an orthogonal matrix at their centre: a convolution that keeps lengths.
+    """Draw kernels that are zero but for an orthogonal matrix at their centre, so that a convolution keeps lengths.
 
     Formula: `omega[centre] = sqrt(gain) * Q`, `Q @ Q.T = I`, Q uniform among such matrices; else `omega = 0`.
 
     Args:
-        gain: By which mean squares are multiplied; in terms of `Experiment.gain`, its variance of weights times fan_in.
+        gain: Factor by which a convolution with as many outputs as inputs multiplies mean squares.
         seed: An integer, or a `keras.random.SeedGenerator`.
 
     Example:
@@ -228,5 +229,5 @@ class DeltaOrthogonal(keras.initializers.Initializer):
         return ops.pad(ops.reshape(matrix, (1,) * len(sides) + (inputs, outputs)), [*around, (0, 0), (0, 0)])
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the configuration from which `from_config` makes the same initializer."""
         return {"gain": self.gain, "seed": self.seed}

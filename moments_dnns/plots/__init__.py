@@ -1,15 +1,16 @@
-"""Figures: what they show as data, and how it is drawn.
+"""Figures: their content as data, and the functions that draw it.
 
 | module | has |
 |---|---|
 | `experiments`, `models` | the plot functions: of experiments, and of characterized models |
 | `figures` | the panels and curves of the paper's figures 2 to 5, and of the figure of a model |
 | `architectures`, `summary` | the panels and curves that follow from an architecture, and from the arrays there are |
-| `specs` | `Drawing`, `Panel`, `Curve`: what these are made of |
+| `specs` | `Drawing`, `Panel`, `Curve`: the data that these are |
 | `arrays` | the arrays that a figure draws, as logarithms |
-| `panels`, `curves`, `histograms`, `ticks`, `style` | how it is drawn |
-| `theory_overlay`, `theory_lines` | theory beside measured curves: what is computed, and how it is drawn |
-| `pruning` | an experiment keeps the arrays that a figure draws |
+| `panels`, `curves`, `histograms`, `ticks`, `style` | drawing with Matplotlib |
+| `theory_overlay`, `theory_lines` | theory beside measured curves: its numbers, and its lines |
+| `pruning` | `prune_experiment`, which keeps only the arrays that a figure draws |
+| `docstrings` | the parts that the docstrings of all plot functions share |
 """
 
 import lazy_loader

@@ -16,7 +16,7 @@ OF_ARCHITECTURE = "architecture"
 
 
 def drawing_of(architecture: Architecture, ranks: Collection[str] = ("noise", "signal")) -> Drawing:
-    r"""Return the figure of any architecture, which `plot_architecture` draws.
+    r"""Return the figure that `plot_architecture` draws of an architecture.
 
     Panels: (a) growth of the sensitivity in each step, the ratio of chi at consecutive places, and in the whole layer;
     (b) chi after the layer; (c) effective ranks after the last activation, if there is one; (d) mu4 and nu1 after the
@@ -25,10 +25,10 @@ def drawing_of(architecture: Architecture, ranks: Collection[str] = ("noise", "s
 
     Args:
         architecture: The architecture.
-        ranks: Of what effective ranks were taken: of the noise, the signal, or both.
+        ranks: The tensors whose effective ranks were taken: `"noise"`, `"signal"`, or both.
 
     Returns:
-        `Drawing`; its `needs` are the arrays that it is made of.
+        `Drawing`; its `needs` are the names of the arrays that it draws.
 
     Example:
 
@@ -62,7 +62,7 @@ def drawing_of(architecture: Architecture, ranks: Collection[str] = ("noise", "s
 
 
 def _step_growths(architecture: Architecture) -> Iterator[Curve]:
-    """Yield a curve for each step but the addition, before which other repeats may have passed."""
+    """Yield the curve of the growth of chi in each step; the addition is none: other repeats may come before it."""
     steps = architecture.measured_steps
     totals, numbers = Counter(step.kind.symbol for step in steps if step), Counter[str]()
     for i, step in enumerate(steps, start=1):

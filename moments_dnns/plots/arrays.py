@@ -1,4 +1,4 @@
-"""The arrays that a figure draws, checked, as natural logarithms."""
+"""The arrays that a figure draws, checked and as natural logarithms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from moments_dnns._validation import one_of, refusal, warn, whole
+from moments_dnns._validation import one_of, refusal, text, warn, whole
 from moments_dnns.analysis.arrays import CheckedArrays, checked_depth, checked_mapping
 from moments_dnns.moments import derive, stored_name
 
@@ -15,16 +15,37 @@ from .figures import FIGURES
 from .specs import Drawing
 
 
-def read_logarithms(type_plot: str, moments: Mapping[str, Any], drawing: Drawing | None = None) -> dict[str, Any]:
-    """Return the data of a figure: the natural logarithm of every array it draws, `depth` and `res_depth`.
-
-    What has no logarithm is NaN: chi is 0 where the noise of a realization died out, infinite where its signal did.
-    One warning says which arrays, depths and how many realizations.
+def labelled(moments: Any) -> dict[str | None, Any]:
+    """Return one or several results by their labels in the legend; a single one has the label None.
 
     Args:
-        type_plot: A name of `FIGURES`; with a drawing, what it is called in messages.
+        moments: A result, or a mapping from labels to results; results are mappings from names to arrays.
+
+    Raises:
+        TypeError, ValueError: If a label is not a string, or is empty.
+
+    Example:
+
+    >>> list(labelled({"depth": [1, 2]})), list(labelled({"narrow": {"depth": [1]}, "wide": {"depth": [1]}}))
+    ([None], ['narrow', 'wide'])
+    """
+    if not isinstance(moments, Mapping) or not moments:
+        return {None: moments}
+    if not all(isinstance(each, Mapping) for each in moments.values()):
+        return {None: moments}
+    return {text("label", label): each for label, each in moments.items()}
+
+
+def read_logarithms(type_plot: str, moments: Mapping[str, Any], drawing: Drawing | None = None) -> dict[str, Any]:
+    """Return the data of a figure: the natural logarithms of its arrays, and `depth` and `res_depth` if it needs them.
+
+    Logarithms that are not finite become NaN: chi is 0 where the noise of a realization has become 0, infinite where
+    its signal has. One warning names the arrays, the depths and the number of realizations.
+
+    Args:
+        type_plot: A name of `FIGURES`; with a drawing, its name in messages.
         moments: Mapping from names to arrays of shape (num_realizations, num_computations), and `depth`.
-        drawing: What is drawn, if that is not in `FIGURES`.
+        drawing: The figure, if it is not in `FIGURES`.
 
     Returns:
         Mapping from the names in the drawing's `needs` to float64 arrays; `res_depth` is an integer.
@@ -56,7 +77,7 @@ def read_logarithms(type_plot: str, moments: Mapping[str, Any], drawing: Drawing
 
 def _logarithm(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray | None:
     stored = stored_name(name)
-    with np.errstate(divide="ignore", invalid="ignore"):  # what is not finite is reported once, by name
+    with np.errstate(divide="ignore", invalid="ignore"):  # `_finite_only` warns of numbers that are not finite
         try:
             array = np.asarray(derive(arrays, stored), np.float64)
         except KeyError:
@@ -73,7 +94,7 @@ _COUNTS: dict[str, Callable[[Any, tuple[int, ...]], Any]] = {"depth": checked_de
 
 
 def _finite_only(type_plot: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the data with NaN for all that is not finite, and warn of it."""
+    """Return the data with NaN for numbers that are not finite, and warn of these."""
     finite, left_out = dict(data), []
     for name in sorted(data.keys() - _COUNTS.keys()):
         lost = ~np.isfinite(data[name])

@@ -1,7 +1,7 @@
 """Curves over depth with their bands, on linear axes and on logarithmic ones.
 
-Every value is drawn from its natural logarithm. Logarithmic axes are plain axes of log10 with ticks that read as
-powers of ten.
+All values are natural logarithms, which may be beyond the range of float64 as numbers. Logarithmic axes are therefore
+linear axes of log10, whose ticks are labelled as powers of ten.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from .specs import Curve, Panel, ShownExperiment
 from .style import DASHES, looks
 from .ticks import STEPS, LogFormat, LogTicks
 
-# How a natural logarithm is drawn: on a linear axis, and on a logarithmic one.
+# From a natural logarithm to the position on an axis, by whether the axis is logarithmic.
 VIEWS: dict[bool, Callable[[Any], Any]] = {False: np.exp, True: partial(np.multiply, math.log10(math.e))}
 
 MARKERS_PER_CURVE = 8
 
-LEAST_SPAN = 1e-6  # of an axis: what is smaller is round-off
+LEAST_SPAN = 1e-6  # of an axis, relative to its values: smaller differences are round-off
 
 
 @attrs.frozen(eq=False)
@@ -38,8 +38,8 @@ class DrawnCurve:
     Args:
         experiment: The experiment.
         curve: The curve.
-        band: Logarithms of its mean and percentiles, as `log_band` returns them.
-        look: Its colour, its marker, and its dashes beside other experiments.
+        band: Natural logarithms of its mean and percentiles, from `log_band`.
+        look: Its colour, marker and dashes, as options of Matplotlib.
     """
 
     experiment: ShownExperiment
@@ -49,9 +49,10 @@ class DrawnCurve:
 
 
 def drawn_curves(panel: Panel, experiments: Sequence[ShownExperiment]) -> Iterator[DrawnCurve]:
-    """Yield all curves of a panel, experiment by experiment.
+    """Yield the curves of a panel, experiment by experiment.
 
-    An experiment alone has a colour for each of its curves; among others, it has one colour, and dashes for each.
+    In a figure of one experiment, colours distinguish curves; in one of several, colours distinguish experiments and
+    dashes curves.
     """
     alone = experiments[0].label is None
     for i, experiment in enumerate(experiments):
@@ -68,11 +69,11 @@ def draw_curve(axes: Axes, drawn: DrawnCurve, *, log: bool, offset: float) -> Li
     """Draw a curve with its band and return its line.
 
     Args:
-        axes: What to draw on.
+        axes: The axes to draw on.
         drawn: The curve.
         log: Whether the axis of values is logarithmic.
-        offset: Where markers start, from 0 to 1 of their distance: those of different curves stand at different depths,
-            so that none is hidden.
+        offset: Position of the first marker, from 0 to 1 of the distance of markers; it differs from curve to curve, so
+            that no marker hides another one.
     """
     depth, band, color, view = drawn.experiment.data["depth"], drawn.band, drawn.look["color"], VIEWS[log]
     axes.fill_between(

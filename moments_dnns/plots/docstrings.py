@@ -1,4 +1,4 @@
-"""What the docstrings of all plot functions share, written once."""
+"""The arguments and sections that the docstrings of all plot functions share, written once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHARED_ARGS = {
     "theory": """\
     theory: Whether theory is drawn too, as dotted lines, of `Moments` of an experiment: infinitely wide networks for
         the experiment's own batches, and the growth in the activation that follows from the measured nu1. The legend
-        says what is exact and what is asymptotic, and a warning what the theory does not reach.""",
+        distinguishes exact and asymptotic theory; a warning names curves that have none.""",
     "path": """\
     path: Where to save the figure too: a file name in .pdf, .png or .svg. Missing folders are made.""",
     "use_tex": """\
@@ -39,7 +39,7 @@ Raises:
 
 
 def with_shared_docstring(function: Function) -> Function:
-    """Complete the docstring of a plot function by the arguments and sections that it does not have itself.
+    """Return a plot function whose docstring is completed by the shared arguments and sections that it lacks.
 
     Example:
 
@@ -50,7 +50,7 @@ def with_shared_docstring(function: Function) -> Function:
     ['Args:', '    path: Where to save the figure too: a file name in .pdf, .png or .svg. Missing folders are made.']
     """
     docstring = inspect.getdoc(function)
-    if docstring is None:  # as under python -OO
+    if docstring is None:  # python -OO removes docstrings
         return function
     description, *own = re.split(rf"\n\n(?=(?:{'|'.join(SECTIONS)}):)", docstring)
     sections = {**SHARED_SECTIONS, **{section.partition(":")[0]: section for section in own}}

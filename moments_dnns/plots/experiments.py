@@ -1,6 +1,6 @@
 """The functions that draw experiments: figures 2 to 5 of the paper, any architecture, and a summary.
 
-What they draw is in `figures`, `architectures` and `summary`; how it is drawn in `panels` and `style`.
+The content of the figures is in `figures`, `architectures` and `summary`; `panels` draws it.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from moments_dnns._validation import boolean, one_of, refusal, text
+from moments_dnns._validation import boolean, one_of, refusal
 from moments_dnns.analysis.diagnosis import diagnose
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.results.moments import Moments
 
 from .architectures import OF_ARCHITECTURE, drawing_of
-from .arrays import read_logarithms
+from .arrays import labelled, read_logarithms
 from .docstrings import with_shared_docstring
 from .figures import FIGURES
 from .panels import draw
@@ -30,7 +30,7 @@ from .theory_overlay import overlay_of
 def plot_vanilla_histo(
     moments: Mapping[str, Any], *, theory: bool = False, path: Path = None, use_tex: bool = False
 ) -> Figure:
-    """Draw figure 2: how the log-moments of vanilla nets spread over realizations, at each measured depth.
+    """Draw figure 2: the distribution of log-moments of vanilla nets over realizations, at each measured depth.
 
     Panels: densities of (a) ln nu2_signal_loc3, (b) ln mu2_noise_loc3.
 
@@ -39,7 +39,7 @@ def plot_vanilla_histo(
             not, with `depth` of shape (num_computations,). Or up to 6 of these over one another: a mapping from their
             labels in the legend; colours then distinguish depths, and dashes experiments.
         theory: Whether the exact law of ln nu2 for one image is drawn too, as a dotted line, of `Moments` of fully
-            connected networks. A warning says what the theory does not reach.
+            connected networks; a warning names densities that have none.
 
     Example:
 
@@ -112,8 +112,8 @@ def plot_bn_res(
             another: a mapping from their labels in the legend; colours then distinguish experiments, and dashes curves.
         theory: Whether theory is drawn too, as dotted lines, of `Moments` of an experiment: infinitely wide networks
             for the experiment's own batches, the growth in the activation that follows from the measured nu1, and the
-            interval of the fitted exponent. The legend says what is exact and what is asymptotic, and a warning what
-            the theory does not reach.
+            interval of the fitted exponent. The legend distinguishes exact and asymptotic theory; a warning names
+            curves that have none.
 
     Example:
 
@@ -130,8 +130,8 @@ def plot_bn_res(
 def plot_summary(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool = False) -> Figure:
     r"""Draw all moments of an experiment at all places over depth, with its parameters and the verdicts on it.
 
-    A panel for each moment, with a curve for each place at which it was taken; bands hold the 16th to 84th percentile.
-    The verdicts of `diagnose` stand below.
+    Each moment has a panel, with a curve for each place at which it was taken; bands hold the 16th to 84th percentile.
+    The verdicts of `diagnose` are below.
 
     Args:
         moments: `Moments` of one experiment, or any mapping from names to arrays of shape (num_realizations,
@@ -167,8 +167,8 @@ def plot_architecture(
     `plots.drawing_of`). Curves are means over realizations, bands hold the 16th to 84th percentile.
 
     Args:
-        moments: `Moments`, which know their architecture. Or several of one architecture over one another: a mapping
-            from their labels in the legend; colours then distinguish experiments, and dashes curves.
+        moments: `Moments` of an experiment. Or several of one architecture over one another: a mapping from their
+            labels in the legend; colours then distinguish experiments, and dashes curves.
 
     Raises:
         TypeError: If `moments` are not `Moments` of experiments, or a label is not a string.
@@ -185,20 +185,20 @@ def plot_architecture(
 
     Reference: sections 3 to 6 of arXiv 1811.03087.
     """
-    every = moments.values() if isinstance(moments, Mapping) and not isinstance(moments, Moments) else [moments]
-    if not every or not all(isinstance(each, Moments) and isinstance(each.experiment, Experiment) for each in every):
+    results = labelled(moments).values()
+    if not all(isinstance(each, Moments) and isinstance(each.experiment, Experiment) for each in results):
         raise TypeError(
             refusal(
                 "moments must be Moments of experiments, or a mapping from labels to these; plot_layers draws models.",
                 moments=type(moments).__name__,
             )
         )
-    architectures = {each.experiment.structure for each in every}
+    architectures = {each.experiment.structure for each in results}
     if len(architectures) > 1:
         raise ValueError(
             refusal("expected experiments of one architecture.", architectures=list(map(str, architectures)))
         )
-    ranks = [of for of in ("noise", "signal") if all(each.experiment.takes_ranks(of) for each in every)]
+    ranks = [of for of in ("noise", "signal") if all(each.experiment.takes_ranks(of) for each in results)]
     return plot_figure(
         OF_ARCHITECTURE, moments, drawing_of(architectures.pop(), ranks), theory=theory, path=path, use_tex=use_tex
     )
@@ -217,8 +217,7 @@ def plot_figure(
     r"""Draw a figure by its name, or a drawing of one's own.
 
     Args:
-        type_plot: A name of `FIGURES`: `"vanilla_histo"`, `"vanilla"`, `"bn_ff"` or `"bn_res"`; with a drawing, what
-            the figure is called in messages.
+        type_plot: A name of `FIGURES`, such as `"bn_ff"`; with a drawing, what the figure is called in messages.
         drawing: What is drawn, if that is not in `FIGURES`.
 
     Example:
@@ -234,12 +233,12 @@ def plot_figure(
     check(path, use_tex)
     boolean("theory", theory)
     drawing = drawing or FIGURES[one_of(FIGURES)("type_plot", type_plot)]
-    several = isinstance(moments, Mapping) and bool(moments) and all(isinstance(x, Mapping) for x in moments.values())
-    if several and len(moments) > len(DASHES) and drawing.panels[0].kind == "histogram":
+    results = labelled(moments)
+    if len(results) > len(DASHES) and drawing.panels[0].kind == "histogram":
         raise ValueError(refusal(f"expected at most {len(DASHES)} experiments in histograms.", moments=list(moments)))
     experiments = []
-    for label, each in moments.items() if several else ((None, moments),):
-        name = type_plot if label is None else f"{type_plot} of {text('label', label)!r}"
+    for label, each in results.items():
+        name = type_plot if label is None else f"{type_plot} of {label!r}"
         data = read_logarithms(name, each, drawing)
         experiments.append(ShownExperiment(label, data, overlay_of(name, drawing, each) if theory else None))
     with styled(use_tex):

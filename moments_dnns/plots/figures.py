@@ -1,6 +1,6 @@
-"""Figures 2 to 5 of the paper and the figure of a characterized model: the panels of each, and the curves in them.
+"""Figures 2 to 5 of the paper and the figure of a characterized model: the panels of each, and their curves.
 
-What is drawn, what pruning keeps and the names on the command line follow from `FIGURES`.
+The plot functions, pruning and the choices of the command line follow from `FIGURES`.
 """
 
 from __future__ import annotations
@@ -106,8 +106,7 @@ FIGURES: dict[str, Drawing] = {
     ),
 }
 
-
-# Over the layers of a model: see `analysis.layers.layer_arrays`.
+# Of the arrays of `analysis.model_layers.layer_arrays`.
 MODEL_LAYERS = Drawing(
     (
         Panel(r"$\chi$", (Curve(r"\chi", "chi"),), log=True),

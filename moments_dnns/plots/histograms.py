@@ -17,11 +17,17 @@ from .theory_lines import EXACT
 
 DEPTHS_IN_LEGEND = 6
 
-LEAST_DENSITY = 1e-3  # of a law, relative to its largest: tails below it would leave the histograms no room
+LEAST_DENSITY = 1e-3  # of a law, relative to its maximum: lower tails would be much wider than the histograms
 
 
 def draw_histograms(axes: Axes, panel: Panel, experiments: Sequence[ShownExperiment]) -> list[StepPatch]:
-    """Draw the densities of ln x, by colours for depths and dashes for experiments; return those for the legend."""
+    """Draw densities of ln x, with a colour for each depth and dashes for each experiment, and return legend entries.
+
+    Args:
+        axes: The axes to draw on.
+        panel: A panel of kind `"histogram"`.
+        experiments: The experiments, at most as many as `DASHES`.
+    """
     depths = np.unique(np.concatenate([experiment.data["depth"] for experiment in experiments]))
     colors = dict(zip(depths, matplotlib.colormaps[SEQUENCE](np.linspace(0, 0.85, len(depths))), strict=True))
     named = depths[np.unique(np.linspace(0, len(depths) - 1, DEPTHS_IN_LEGEND).round()).astype(int)]

@@ -1,41 +1,39 @@
-"""The figure of a characterized model: its layers from left to right, with names and shaded blocks."""
+"""The function that draws a characterized model: its layers from left to right, with names and shaded blocks."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from moments_dnns._validation import text
 from moments_dnns.analysis.diagnosis import diagnose
-from moments_dnns.analysis.layers import blocks, layer_arrays
+from moments_dnns.analysis.model_layers import blocks, layer_arrays
 from moments_dnns.results.moments import Moments
 
-from .arrays import read_logarithms
+from .arrays import labelled, read_logarithms
 from .docstrings import with_shared_docstring
 from .figures import MODEL_LAYERS
 from .panels import draw_panels
 from .specs import ShownExperiment
 from .style import PaperFigure, Path, check, save, styled
 
-MOST_NAMES = 40  # that can be read below a figure of this width
+MOST_NAMES = 40  # of layers that are legible below a figure of this width
 
 
 @with_shared_docstring
 def plot_layers(moments: Moments | Mapping[str, Moments], *, path: Path = None, use_tex: bool = False) -> Figure:
     """Draw the moments along the layers of a characterized model.
 
-    Panels: (a) chi, (b) its growth, chi behind a layer over chi of its inputs taken together, (c) the shape of the
-    signal, mu4 / mu2^2 and nu1 / sqrt(nu2), which are 3 and 0.80 for a Gaussian, (d) effective ranks of noise and
+    Panels: (a) chi, (b) its growth, chi after a layer over chi of its inputs taken together, (c) the distribution of
+    the signal, mu4 / mu2^2 and nu1 / sqrt(nu2), which are 3 and 0.80 for a Gaussian, (d) effective ranks of noise and
     signal. Curves are means over realizations, bands hold the 16th to 84th percentile. Every other block is shaded.
-    The verdicts of `diagnose` stand below.
+    The verdicts of `diagnose` are below.
 
     Args:
-        moments: What `characterize` returned. Or several of these over one another: a mapping from their labels in the
+        moments: The result of `characterize`. Or several of these over one another: a mapping from their labels in the
             legend; layers are then counted instead of named.
 
     Raises:
@@ -54,39 +52,34 @@ def plot_layers(moments: Moments | Mapping[str, Moments], *, path: Path = None, 
     Reference: section 3 of arXiv 1811.03087.
     """
     check(path, use_tex)
-    several = isinstance(moments, Mapping) and bool(moments) and not isinstance(moments, Moments)
-    labelled: dict[str | None, Any] = {**moments} if several else {None: moments}  # type: ignore[dict-item]
     shown = [
-        ShownExperiment(
-            label if label is None else text("label", label),
-            read_logarithms("layers", layer_arrays(each), MODEL_LAYERS),
-        )
-        for label, each in labelled.items()
+        ShownExperiment(label, read_logarithms("layers", layer_arrays(each), MODEL_LAYERS))
+        for label, each in labelled(moments).items()
     ]
     with styled(use_tex):
         rows = len(MODEL_LAYERS.panels)
         figure = PaperFigure(figsize=(6.8, 1.75 * rows + 0.8), layout="constrained", use_tex=use_tex)
-        every = figure.subplots(rows, 1, sharex=True)
-        draw_panels(figure, every, MODEL_LAYERS, shown)
-        for axes in every:
+        all_axes = figure.subplots(rows, 1, sharex=True)
+        draw_panels(figure, all_axes, MODEL_LAYERS, shown)
+        for axes in all_axes:
             axes.label_outer()
-        if not several:
+        if shown[0].label is None:
             names = [str(name) for name in moments["layer"]]
-            _shade(every, names)
+            _shade_blocks(all_axes, names)
             figure.supxlabel(diagnose(moments).line, fontsize=11)
-            _name(every[-1], [name.replace("_", r"\_") if use_tex else name for name in names])
+            _name_layers(all_axes[-1], [name.replace("_", r"\_") if use_tex else name for name in names])
     save(figure, path)
     return figure
 
 
-def _shade(every: Sequence[Axes], names: Sequence[str]) -> None:
+def _shade_blocks(all_axes: Sequence[Axes], names: Sequence[str]) -> None:
     for _, start, length in list(blocks(names))[::2]:
-        for axes in every:
+        for axes in all_axes:
             axes.axvspan(start + 0.5, start + length + 0.5, color="0.93", zorder=0, linewidth=0)
 
 
-def _name(axes: Axes, names: Sequence[str]) -> None:
-    """Name as many layers as can be read: all, or evenly spaced ones, the last among them."""
+def _name_layers(axes: Axes, names: Sequence[str]) -> None:
+    """Label the axis of depth with the names of layers: with all, or with evenly spaced ones, the last among them."""
     step = math.ceil(len(names) / MOST_NAMES)
     named = np.arange(len(names) - 1, -1, -step)[::-1]
     axes.set_xticks(named + 1, [names[layer] for layer in named], rotation=90, fontsize=6)

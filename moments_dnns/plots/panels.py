@@ -1,4 +1,4 @@
-"""Panels of a figure with their labels and legends, of one experiment or of several over one another."""
+"""The panels of a figure with their labels and legends, for one experiment or several over one another."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from .specs import Drawing, Panel, ShownExperiment
 from .style import DASHES, PaperFigure, looks
 from .theory_lines import draw_power_law, draw_theory, theory_handles
 
-LARGEST_LINEAR = math.log(1e4)  # beyond this, an axis is logarithmic whatever its panel says
+LARGEST_LINEAR = math.log(1e4)  # an axis with larger values is logarithmic, whatever `Panel.log` is
 
 
 def draw(drawing: Drawing, experiments: Sequence[ShownExperiment], *, use_tex: bool) -> PaperFigure:
-    """Return a figure with all panels of a drawing, two side by side, and its legends."""
+    """Return a figure with the panels of a drawing, two in each row, and its legends."""
     rows = math.ceil(len(drawing.panels) / 2)
     legends = (experiments[0].label is not None) + (experiments[0].overlay is not None)
     figure = PaperFigure(figsize=(6.8, 2.5 * rows + 0.4 * legends), layout="constrained", use_tex=use_tex)
-    every = figure.subplots(rows, 2, squeeze=False).flat
-    draw_panels(figure, every, drawing, experiments)
-    for axes in every[len(drawing.panels) :]:
+    all_axes = figure.subplots(rows, 2, squeeze=False).flat
+    draw_panels(figure, all_axes, drawing, experiments)
+    for axes in all_axes[len(drawing.panels) :]:
         axes.set_axis_off()
     return figure
 
 
 def draw_panels(
-    figure: Figure, every: Iterable[Axes], drawing: Drawing, experiments: Sequence[ShownExperiment]
+    figure: Figure, all_axes: Iterable[Axes], drawing: Drawing, experiments: Sequence[ShownExperiment]
 ) -> None:
     """Draw the panels of a figure on its axes, in order, and the legends of theory and of experiments with labels."""
-    for letter, panel, axes in zip("abcdefgh", drawing.panels, every, strict=False):
+    for letter, panel, axes in zip("abcdefgh", drawing.panels, all_axes, strict=False):
         axes.annotate(f"({letter})", (0, 1), (-34, 7), xycoords="axes fraction", textcoords="offset points")
         handles = DRAW[panel.kind](axes, panel, experiments)
         labels = (drawing.depth, panel.label) if panel.kind == "curves" else (panel.label, "density")
         axes.set(xlabel=labels[0], ylabel=labels[1])
         if not any(np.isfinite(curve.logs(each.data)).any() for curve in panel.curves for each in experiments):
             axes.text(0.5, 0.75, "nothing finite to draw", transform=axes.transAxes, ha="center", va="center")
-        if len(handles) > 1 or (handles and experiments[0].label):  # above the axes, where no data can be
+        if len(handles) > 1 or (handles and experiments[0].label):  # above the axes, where it hides no data
             columns = _columns(len(handles), 2 if panel.power_law else 3)
             axes.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=columns)
     if theory := theory_handles(drawing, experiments):
@@ -55,7 +55,7 @@ def draw_panels(
 
 
 def _columns(entries: int, most: int) -> int:
-    """Return how many columns, at most, give a legend rows of one length."""
+    """Return the number of columns, up to `most`, with which the rows of a legend are equally long."""
     return math.ceil(entries / math.ceil(entries / most))
 
 
@@ -65,14 +65,14 @@ def _experiment_handles(experiments: Sequence[ShownExperiment], *, histograms: b
 
 
 def _draw_curves(axes: Axes, panel: Panel, experiments: Sequence[ShownExperiment]) -> list[Artist]:
-    """Draw the curves of a panel and return what its legend shows."""
-    every = list(drawn_curves(panel, experiments))
-    log = panel.log or bool((np.concatenate([end for drawn in every for end in drawn.band]) > LARGEST_LINEAR).any())
+    """Draw the curves of a panel and return the entries of its legend."""
+    curves = list(drawn_curves(panel, experiments))
+    log = panel.log or bool((np.concatenate([end for drawn in curves for end in drawn.band]) > LARGEST_LINEAR).any())
     if panel.reference:
         axes.axhline(VIEWS[log](0.0), color="0.4", linewidth=0.7, linestyle=(0, (5, 3)), zorder=1)
     handles: list[Artist] = []
-    for i, drawn in enumerate(every):
-        line = draw_curve(axes, drawn, log=log, offset=i / len(every))
+    for i, drawn in enumerate(curves):
+        line = draw_curve(axes, drawn, log=log, offset=i / len(curves))
         if drawn.experiment.label is None:
             line.set_label(f"${drawn.curve.label}$")
             handles.append(line)
@@ -81,15 +81,16 @@ def _draw_curves(axes: Axes, panel: Panel, experiments: Sequence[ShownExperiment
             Line2D([], [], color="0.2", linestyle=dash, label=f"${curve.label}$")
             for curve, dash in zip(panel.curves, cycle(DASHES), strict=False)
         ]
-    for drawn in every:
+    for drawn in curves:
         draw_theory(axes, drawn, log=log)
     if panel.power_law:
-        for drawn in every[:: len(panel.curves)]:
+        for drawn in curves[:: len(panel.curves)]:
             handles += draw_power_law(axes, panel.power_law, drawn, log=log)
     set_axes(axes, [depth for each in experiments for depth in each.data["depth"]], log=log)
     return handles
 
 
+# The functions that draw a panel, by its kind; they return the entries of its legend.
 DRAW: dict[str, Callable[[Axes, Panel, Sequence[ShownExperiment]], Sequence[Artist]]] = {
     "curves": _draw_curves,
     "histogram": draw_histograms,

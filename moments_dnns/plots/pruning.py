@@ -1,4 +1,4 @@
-"""Pruning: an experiment keeps the arrays that a figure draws."""
+"""Pruning: a saved experiment keeps only the arrays that a figure draws."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def prune_experiment(type_plot: str, name: str) -> int:
     """Keep only the arrays that a figure draws, chi as its logarithm. A pruned experiment cannot be continued.
 
     Args:
-        type_plot: The figure: `"vanilla_histo"`, `"vanilla"`, `"bn_ff"` or `"bn_res"`, or `"architecture"`: what
-            `plot_architecture` draws of the experiment.
+        type_plot: A name of `plots.FIGURES`, such as `"bn_ff"`, or `"architecture"`: what `plot_architecture` draws of
+            the experiment.
         name: The experiment.
 
     Returns:
@@ -43,6 +43,7 @@ def prune_experiment(type_plot: str, name: str) -> int:
 
 
 def _needs(type_plot: str, experiment: Description) -> tuple[str, ...]:
+    """Return the names of the arrays that a figure draws of an experiment."""
     if type_plot in FIGURES:
         return FIGURES[type_plot].needs
     if not isinstance(experiment, Experiment):

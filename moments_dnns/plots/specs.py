@@ -1,6 +1,6 @@
-"""What a figure shows, as data: a `Drawing` has panels, a `Panel` has curves, a `Curve` is made of arrays by name.
+"""Figures as data: a `Drawing` has panels, a `Panel` has curves, a `Curve` draws an array or the ratio of two.
 
-The figures themselves are in `figures` (those of the paper), `architectures` and `summary`. No Matplotlib here.
+The figures of the paper are in `figures`; others are made in `architectures` and `summary`. No Matplotlib here.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Curve:
         label: Mathtext, without dollars.
         over: Name of the array.
         under: Name of the array by which it is divided, realization by realization.
-        relation: Name of the nu1 from which the growth in the activation follows, `(1 - nu1^2 / 2)^(-1/2)`, to be drawn
-            beside the curve where theory is asked for.
+        relation: Name of the array of nu1 from which the growth in the activation follows, `(1 - nu1^2 / 2)^(-1/2)`; it
+            is drawn beside the curve with theory.
 
     Example:
 
@@ -39,26 +39,30 @@ class Curve:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the arrays that it is made of."""
+        """Names of the arrays that it draws."""
         return (self.over,) if self.under is None else (self.under, self.over)
 
     def logs(self, data: Mapping[str, Any]) -> np.ndarray:
-        """Return its natural logarithm from those of the arrays, as `arrays.read_logarithms` gives them."""
+        """Return its natural logarithm, of shape (num_realizations, num_computations).
+
+        Args:
+            data: Natural logarithms of the arrays by name, from `arrays.read_logarithms`.
+        """
         return data[self.over] if self.under is None else data[self.over] - data[self.under]
 
 
 @attrs.frozen
 class Panel:
-    r"""What one pair of axes shows.
+    r"""One panel of a figure.
 
     Args:
         label: Label of the axis of values, with mathtext.
-        curves: What is drawn over depth; one in a histogram.
-        kind: Curves over depth, or densities of ln x over realizations at each depth.
+        curves: The curves; a single one in a histogram.
+        kind: `"curves"` over depth, or a `"histogram"`: densities of ln x over realizations at each depth.
         log: Whether the axis of values is logarithmic.
         reference: Whether a thin line marks the value 1.
-        power_law: Names of chi before and after a layer of the residual branch, which give the power law that is
-            drawn beside the first curve.
+        power_law: Names of the arrays of chi before and after a layer of the residual branch, from which the power law
+            beside the first curve is fitted.
 
     Example:
 
@@ -75,14 +79,14 @@ class Panel:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the arrays that it is made of."""
+        """Names of the arrays that it draws."""
         law = (*self.power_law, "res_depth") if self.power_law else ()
         return (*(name for curve in self.curves for name in curve.needs), *law)
 
 
 @attrs.frozen
 class Drawing:
-    r"""One figure: its panels, and what depth counts.
+    r"""A figure: its panels, and the label of depth.
 
     Args:
         panels: The panels (a), (b), ... in order.
@@ -99,7 +103,7 @@ class Drawing:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the arrays that are drawn, each once: what pruning keeps."""
+        """Names of the arrays that it draws, each once; pruning keeps these."""
         return tuple(dict.fromkeys((*(name for panel in self.panels for name in panel.needs), "depth")))
 
 
@@ -108,8 +112,8 @@ class Overlay:
     """Theory beside the measured curves of one experiment.
 
     Args:
-        exact: Logarithms of arrays, as `arrays.read_logarithms` returns them, of infinitely wide networks: one
-            realization for each of some of the experiment's own batches. None where the theory does not reach.
+        exact: Logarithms of the arrays of infinitely wide networks, from `arrays.read_logarithms`, with a realization
+            for each of several of the experiment's own batches; None if there is no such theory.
         densities: Exact densities of the logarithm of an array for one image, one at each depth, by the array's name.
     """
 
@@ -122,9 +126,9 @@ class ShownExperiment:
     """One of the experiments in a figure.
 
     Args:
-        label: Its name in the legend; None where it is the only one.
-        data: Logarithms of arrays, `depth` and perhaps `res_depth`, as `arrays.read_logarithms` returns them.
-        overlay: The theory of it, where that is drawn too.
+        label: Its name in the legend; None if it is the only one.
+        data: Logarithms of arrays, `depth` and perhaps `res_depth`, from `arrays.read_logarithms`.
+        overlay: Its theory, if that is drawn too.
     """
 
     label: str | None

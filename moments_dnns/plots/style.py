@@ -1,4 +1,4 @@
-"""Style: colours, markers and dashes, the figure that the others are drawn on, its files, and LaTeX."""
+"""Style: colours, markers and dashes; `PaperFigure`, which all figures are; saving; and the check for LaTeX."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from moments_dnns._validation import boolean, refusal
 
-# Where a figure is saved, if it is.
+# The file of a figure; None if it is not saved.
 Path: TypeAlias = str | os.PathLike[str] | None
 
 STYLE = str(pathlib.Path(__file__).with_name("figures.mplstyle"))
@@ -25,14 +25,14 @@ SUFFIXES = (".pdf", ".png", ".svg")
 
 TEX_PROGRAMS = ("latex", "dvipng")
 
-# Colours of Okabe and Ito whose luminances differ as well, so that they stay apart in print without colour.
+# Colours of Okabe and Ito whose luminances differ as well, so that they can be distinguished in grey.
 LOOKS: tuple[dict[str, Any], ...] = (
     {"color": "#0072B2", "marker": "o"},
     {"color": "#E69F00", "marker": "s"},
     {"color": "#000000", "marker": "^"},
 )
 
-SEQUENCE = "viridis"  # its luminance grows evenly: an order can be read without colour
+SEQUENCE = "viridis"  # its luminance increases evenly, so that an order is visible in grey
 
 MARKERS = "os^Dv<P>X"
 
@@ -40,7 +40,7 @@ DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 1.5, 1, 1.5)
 
 
 def looks(count: int) -> list[dict[str, Any]]:
-    """Return colours and markers for a number of curves: they differ in grey too, and from four on show an order.
+    """Return colours and markers for a number of curves, as options of Matplotlib; from four on, colours are in order.
 
     Example:
 
@@ -54,11 +54,11 @@ def looks(count: int) -> list[dict[str, Any]]:
 
 
 class PaperFigure(Figure):
-    """A Matplotlib figure that is always saved in our style, and that notebooks show without pyplot.
+    """A Matplotlib figure that is saved in our style, whatever the current one, and that notebooks show by itself.
 
     Args:
         use_tex: Whether LaTeX sets the text.
-        **options: What `matplotlib.figure.Figure` takes.
+        **options: The options of `matplotlib.figure.Figure`.
     """
 
     def __init__(self, *, use_tex: bool = False, **options: Any) -> None:
@@ -77,12 +77,12 @@ class PaperFigure(Figure):
 
 
 def styled(use_tex: bool) -> AbstractContextManager[None]:
-    """Return the context in which figures are drawn; what was set before holds again afterwards."""
+    """Return the context in which figures are drawn, which restores the user's style at its end."""
     return style.context(["default", STYLE, {"text.usetex": use_tex}])
 
 
 def check(path: Path, use_tex: bool) -> None:
-    """Refuse a path that no figure can be saved under, and LaTeX where it is not installed.
+    """Refuse a path of another format, and LaTeX if it is not installed.
 
     Raises:
         TypeError: If `use_tex` is neither True nor False.
@@ -108,7 +108,7 @@ def check(path: Path, use_tex: bool) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Save a figure where a path is given, in folders that are made if need be."""
+    """Save a figure if a path is given, and make its folders if need be."""
     if path is not None:
         pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path)

@@ -1,4 +1,4 @@
-"""The summary of an experiment: a panel for each moment that was taken, and the parameters in words."""
+"""The summary of an experiment: its figure, with a panel for each measured moment, and its parameters as text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from moments_dnns.moments import MOMENTS, derive, place_name, stored_name
 from .figures import SYMBOLS
 from .specs import Curve, Drawing, Panel
 
-# What has a panel, in order, with its symbol: the moments, and what follows from them.
+# The quantities that have a panel, in order, with their symbols: the moments, and those derived from them.
 QUANTITIES = {
     **{name: moment.symbol.format(SYMBOLS[moment.of]) for name, moment in MOMENTS.items() if not moment.logarithm},
     "mu2_noise": rf"\mu_2({SYMBOLS['noise']})",
@@ -25,13 +25,11 @@ QUANTITIES = {
 
 PLACES = tuple(map(place_name, range(1, 100)))
 
-LINE = 90  # characters
-
-NOTHING = np.empty(0)  # stands for arrays of which only the names matter
+LINE_LENGTH = 90  # characters, of the parameters above the figure
 
 
 def summary_drawing(moments: Mapping[str, Any]) -> Drawing:
-    """Return the summary of an experiment, which `plot_summary` draws: a curve for each moment at each of its places.
+    """Return the figure that `plot_summary` draws of an experiment: a curve for each moment at each of its places.
 
     Args:
         moments: Mapping from names `<moment>_<loc>` to arrays.
@@ -66,8 +64,9 @@ def summary_drawing(moments: Mapping[str, Any]) -> Drawing:
 
 
 def _follows_from(names: Iterable[str], name: str) -> bool:
+    """Return whether an array is among those of some names, or can be derived from them."""
     try:
-        derive(dict.fromkeys(names, NOTHING), stored_name(name))
+        derive(dict.fromkeys(names, np.empty(0)), stored_name(name))
     except KeyError:
         return False
     return True
@@ -86,4 +85,4 @@ def parameters(moments: Mapping[str, Any]) -> str:
         realizations, depths = next(np.shape(array) for array in moments.values() if np.ndim(array) == 2)
         return f"{realizations} realizations at {depths} depths"
     fields = attrs.asdict(experiment, recurse=False) | {"num_realizations": moments.num_realizations}  # type: ignore[attr-defined]
-    return textwrap.fill(", ".join(f"{name}={value}" for name, value in fields.items()), LINE)
+    return textwrap.fill(", ".join(f"{name}={value}" for name, value in fields.items()), LINE_LENGTH)

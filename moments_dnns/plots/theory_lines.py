@@ -1,4 +1,4 @@
-"""Lines of theory beside measured curves: infinite width, the relation of the activation, and power laws."""
+"""Lines of theory beside measured curves: infinite width, the growth that follows from nu1, and power laws."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .curves import VIEWS, DrawnCurve
 from .specs import Drawing, ShownExperiment
 from .ticks import number
 
-# Lines of theory lie above the measured ones, thin enough to leave these visible.
+# Lines of theory are drawn over the measured ones, thin enough to leave these visible.
 EXACT: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1.2)), "linewidth": 1.3, "marker": "", "zorder": 4}
 
 RELATION: dict[str, Any] = {**EXACT, "linestyle": (0, (5, 1.5, 1, 1.5)), "linewidth": 1.0}
@@ -40,7 +40,7 @@ def draw_theory(axes: Axes, drawn: DrawnCurve, *, log: bool) -> None:
 
 
 def theory_handles(drawing: Drawing, experiments: Sequence[ShownExperiment]) -> list[Line2D]:
-    """Return what the legend below a figure says of the lines of theory that are in it."""
+    """Return the entries of the legend below a figure for the lines of theory in it."""
     overlays = [experiment.overlay for experiment in experiments if experiment.overlay is not None]
     batches = [len(next(iter(overlay.exact.values()))) for overlay in overlays if overlay.exact is not None]
     related = any(curve.relation for panel in drawing.panels for curve in panel.curves)
@@ -53,11 +53,11 @@ def theory_handles(drawing: Drawing, experiments: Sequence[ShownExperiment]) -> 
 
 
 def draw_power_law(axes: Axes, names: tuple[str, str], drawn: DrawnCurve, *, log: bool) -> list[Line2D]:
-    """Draw the power law beside a curve and return its line; nothing where there is no law.
+    """Draw the power law beside a curve and return its line in a list, which is empty if the fit is not finite.
 
     Args:
-        axes: What to draw on.
-        names: Names of chi before and after a layer of the residual branch.
+        axes: The axes to draw on.
+        names: Names of the arrays of chi before and after a layer of the residual branch.
         drawn: The curve.
         log: Whether the axis of values is logarithmic.
     """
@@ -66,7 +66,7 @@ def draw_power_law(axes: Axes, names: tuple[str, str], drawn: DrawnCurve, *, log
     law = power_law(depth, logs[0], logs[1], logs[2], res_depth)
     if not (math.isfinite(law.tau) and math.isfinite(law.log_c)):
         return []
-    # Of several experiments, a legend has no room for intervals.
+    # With several experiments, the legend has no room for intervals.
     interval = _interval(depth, logs, res_depth) if alone and drawn.experiment.overlay is not None else ""
     smooth = np.linspace(depth[0], depth[-1], 200)
     line = Line2D(
@@ -76,13 +76,13 @@ def draw_power_law(axes: Axes, names: tuple[str, str], drawn: DrawnCurve, *, log
         color="black" if alone else drawn.look["color"],
         linestyle="--" if alone else ":",
     )
-    # The limits of a logarithmic axis belong to the data: a fit that fails may fall by any number of decades.
+    # On a logarithmic axis the limits do not depend on the fit, which may span any number of decades if it is bad.
     (axes.add_artist if log else axes.add_line)(line)
     return [line]
 
 
 def _interval(depth: np.ndarray, logs: Sequence[np.ndarray], res_depth: int) -> str:
-    """Return the confidence interval of tau in brackets, where there are realizations enough."""
+    """Return the confidence interval of tau, as in `" [0.5, 0.6]"`, or `""` if there are too few realizations."""
     if len(logs[0]) < 2 or not all(np.isfinite(each).all() for each in logs):
         return ""
     tau = bootstrap_power_law(depth, logs[0], logs[1], logs[2], res_depth).tau

@@ -1,4 +1,4 @@
-"""Theory of an experiment, for its own batches: what the figures draw of it beside the measured curves."""
+"""The theory that figures draw beside the measured curves of an experiment, computed for its own batches."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from .specs import Drawing, Overlay
 # Batches over which the theory is averaged: each costs a pass over M x M matrices, seconds for a batch of 64.
 MOST_BATCHES = 4
 
-
-# Points squared times layers that a figure waits for, over all batches: about a minute on one core.
+# Largest number of points squared times layers, over all batches, that is computed for a figure: about a minute on one
+# core.
 MOST_WORK = 4e7
 
 
 def overlay_of(type_plot: str, drawing: Drawing, moments: Mapping[str, Any]) -> Overlay:
-    """Return the theory that a figure of an experiment shows, and warn of what the theory does not reach.
+    """Return the theory that a figure of an experiment shows, and warn if there is none.
 
     Args:
-        type_plot: What the figure is called in messages.
+        type_plot: The name of the figure in messages.
         drawing: The figure.
         moments: `Moments` of an experiment whose images can be loaded.
 
@@ -65,7 +65,7 @@ def overlay_of(type_plot: str, drawing: Drawing, moments: Mapping[str, Any]) -> 
         batches = min(MOST_BATCHES, _affordable(experiment, images))
         prediction = predict_experiment(attrs.evolve(experiment, seed=source.seed), images, indices([source])[:batches])
     except (OSError, ValueError) as error:
-        # The figure still shows what was measured, and relations between what was measured.
+        # The figure still shows the measured curves, and the growth that follows from the measured nu1.
         warn(f"{type_plot} is drawn without curves of infinite width: {error}")
         return Overlay(None, {})
     counts = {"depth": experiment.depth, "res_depth": experiment.res_depth}
@@ -73,10 +73,10 @@ def overlay_of(type_plot: str, drawing: Drawing, moments: Mapping[str, Any]) -> 
 
 
 def _affordable(experiment: Experiment, images: Images) -> int:
-    """Return how many batches a figure can wait for.
+    """Return the number of batches that `MOST_WORK` allows.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is 0.
     """
     side = experiment.layer_side(images.images.shape[1])
     points, layers = (
@@ -96,7 +96,10 @@ def _affordable(experiment: Experiment, images: Images) -> int:
 
 
 def _densities(drawing: Drawing, experiment: Experiment) -> dict[str, list[Density]]:
-    """Return the law of one image's squared norm, which that of the noise does not follow before images collapse."""
+    """Return the law of the squared norm of one image, by the name of its array.
+
+    The noise has none here: its mean over a batch follows this law only after the images have collapsed onto one.
+    """
     plain = all(getattr(experiment, name) == value for name, value in ASSUMPTIONS.items())
     if not (plain and experiment.fully_connected and experiment.architecture == "vanilla"):
         warn("the law of squared norms is known for fully connected vanilla networks only: it is not drawn.")

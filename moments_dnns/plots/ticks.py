@@ -1,4 +1,4 @@
-"""Ticks of axes that show log10: a sensitivity of 10^868 is a fair number to draw and has no float64."""
+"""Ticks of axes of log10, on which sensitivities beyond float64, such as 10^868, can be drawn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class LogTicks(ticker.Locator):
     """Ticks of an axis of log10: powers of ten, or on a short axis round numbers.
 
     Args:
-        minor: Whether to mark 2 to 9 times the powers of ten, where they fit, instead.
+        minor: Whether to mark 2 to 9 times the powers of ten instead, on axes that are short enough.
 
     Example:
 
@@ -26,11 +26,11 @@ class LogTicks(ticker.Locator):
         self.minor = minor
 
     def __call__(self) -> Any:
-        """Return the ticks of the axis as it is."""
+        """Return the ticks within the current limits of the axis."""
         return self.tick_values(*self.axis.get_view_interval())  # type: ignore[union-attr]
 
     def tick_values(self, vmin: float, vmax: float) -> list[float]:
-        """Return the ticks between two ends of the axis."""
+        """Return the ticks between two ends of the axis, as values of log10."""
         low, high = sorted((vmin, vmax))
         span, decade = high - low, math.floor(low)
         factors = range(2, 10) if self.minor else (1, 2, 5)
@@ -45,16 +45,23 @@ class LogTicks(ticker.Locator):
 
 
 class LogFormat(ticker.Formatter):
-    """Text of ticks of an axis of log10: plain numbers where all are near 1, powers of ten elsewhere."""
+    """Labels of ticks of an axis of log10: plain numbers if all are from 1e-4 to 1e4, else powers of ten."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
-        """Return the text of a tick."""
+        """Return the label of a tick."""
         ends = self.axis.get_view_interval()  # type: ignore[union-attr]
         return f"${number(x, plain=max(map(abs, ends)) < 4)}$"
 
 
 def number(log10: float, *, plain: bool, digits: int = 9) -> str:
     r"""Return mathtext of 10^log10.
+
+    Args:
+        log10: The logarithm of the number.
+        plain: Whether it is written without a power of ten.
+        digits: Number of significant digits.
+
+    Example:
 
     >>> print(number(math.log10(20), plain=True), number(math.log10(2e100), plain=False))
     20 2\times10^{100}

@@ -25,8 +25,6 @@ from moments_dnns.moments import KEPT_AS, MOMENTS, STORED_AS, measured_name, pla
 
 from .checksums import EMPTY, checksum, digest
 
-SCHEMA = 5  # of experiment.json
-
 # What an experiment had, before there was a parameter for it, by the last schema that lacks it. Schema 4 lacks `kind`.
 EARLIER: dict[int, dict[str, Any]] = {
     1: {"weights": "explicit"},
@@ -40,6 +38,8 @@ EARLIER: dict[int, dict[str, Any]] = {
     },
     4: {},
 }
+
+SCHEMA = max(EARLIER) + 1  # of experiment.json
 
 # What can be described, by the `kind` of the record.
 DESCRIPTIONS: dict[str, type[Description]] = {each.kind: each for each in (Experiment, Characterization)}

@@ -1,6 +1,6 @@
-"""What is known exactly: infinite width, closed forms, the law of narrow networks.
+"""Exact theory: networks of infinite width layer by layer, closed forms, the law of narrow networks.
 
-| function | gives | exact for |
+| function | returns | exact for |
 |---|---|---|
 | `infinite_width`, `predict`, `predict_experiment` | all moments, layer by layer | infinite width; any batch |
 | `first_grams` | Gram matrices (NNGP kernels) after the first convolution | any width, as means over the weights |
@@ -12,8 +12,8 @@
 | `log_norm_cumulants`, `log_norm_density`, `log_norm_cdf` | ln of squared norms | any width; fully connected vanilla |
 | `dead_probability` | how often no channel survives the ReLUs | any width; fully connected vanilla |
 
-A batch is exchangeable where all norms and all correlations of its images are equal, to which depth leads every batch
-of bn_ff. The derivations are in docs/theory.md.
+A batch is exchangeable if all norms and all correlations of its images are equal; with depth, every batch of bn_ff
+becomes exchangeable. The derivations are in docs/theory.md.
 """
 
 import lazy_loader

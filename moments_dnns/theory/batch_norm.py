@@ -1,13 +1,13 @@
 """Batch normalization of infinitely wide layers, exactly: expectations of ratios, as integrals over one variable.
 
 A channel before batch normalization is Gaussian over the M points of the batch: h ~ N(0, C) once it is centred. After
-it, z = h / sqrt(Q + epsilon) with Q = |h|^2 / M, which no sum over channels makes constant. But a power of the
-denominator is an integral of exponentials, and an exponential of a quadratic form leaves a Gaussian Gaussian:
+it, z = h / sqrt(Q + epsilon) with Q = |h|^2 / M, which is random even at infinite width. But a power of the denominator
+is an integral of exponentials, and a Gaussian density times the exponential of a quadratic form is Gaussian again:
 
     E f(h) / (Q + epsilon)^p = 1 / Gamma(p) * integral over t > 0 of
                                t^(p - 1) e^(-epsilon t) det(1 + 2 t C / M)^(-1/2) E f(h_t),   h_t ~ N(0, C_t),
 
-with C_t = C (1 + 2 t C / M)^(-1), whatever the batch is.
+with C_t = C (1 + 2 t C / M)^(-1), for any batch.
 
 Reference: equations 4 and 5 of arXiv 1811.03087; docs/theory.md.
 """
@@ -54,16 +54,16 @@ class Normalized(NamedTuple):
 
 
 def normalized(grams: Grams, epsilon: float) -> Normalized:
-    """Return what batch normalization makes of infinitely many jointly Gaussian channels of signal and noise.
+    """Return the moments after batch normalization of infinitely many, jointly Gaussian channels of signal and noise.
 
     Formula: `z = h / sqrt(Q + epsilon)`, `dz = dy / sqrt(Q + epsilon)`.
 
     Args:
         grams: Second moments before it, of shape (M, M); the signal need not be centred.
-        epsilon: The constant added to the variance.
+        epsilon: Constant added to the variance.
 
     Returns:
-        `Normalized`.
+        `Normalized`: the moments of single channels, and the second moments after the ReLU that follows.
 
     Raises:
         ValueError: If epsilon is 0 and the centred signal has fewer than 3 directions: E 1 / Q is infinite.
@@ -80,7 +80,7 @@ def normalized(grams: Grams, epsilon: float) -> Normalized:
     grams, epsilon = grams.scaled(1 / scale, 1 / scale), epsilon / scale
     points = len(grams.signal)
     values, vectors = eigh(centred(grams.signal))
-    # What rounding makes of eigenvalues that are 0, the mean's above all, would give the signal more directions.
+    # Eigenvalues that are 0 but for rounding, such as that of the mean, are no directions of the signal.
     kept = values > ROUND_OFF * points * np.diag(grams.signal).max()
     values, vectors = values[kept], vectors[:, kept]
     if epsilon == 0 and len(values) < 3:
@@ -131,7 +131,7 @@ def quadrature(rates: np.ndarray, epsilon: float) -> tuple[np.ndarray, np.ndarra
     nodes = np.exp(u - np.exp(-u)) / rates.sum()
     logs = u - np.exp(-u) + np.log1p(np.exp(-u)) + np.log(SPACING / rates.sum()) - epsilon * nodes
     logs -= np.log1p(nodes[:, None] * rates).sum(axis=1) / 2
-    # To the left all are kept: half a power of t, for the first moment, decays slower than t.
+    # All nodes to the left are kept: the integrand of the first moment has a factor 1 / sqrt(t), so it decays slowly.
     kept = (logs > logs.max() + np.log(NEGLIGIBLE)) | (u < 0)
     return np.exp(logs[kept]), nodes[kept]
 
@@ -139,9 +139,12 @@ def quadrature(rates: np.ndarray, epsilon: float) -> tuple[np.ndarray, np.ndarra
 def _tilted(
     grams: Grams, values: np.ndarray, vectors: np.ndarray, weights: np.ndarray, nodes: np.ndarray
 ) -> Iterator[tuple[np.ndarray, Grams]]:
-    """Yield weights and the moments of centred signal and noise under exp(-t Q), for a few nodes at a time."""
+    """Yield weights, and second moments of centred signal and noise under the density times exp(-t Q).
+
+    A few nodes at a time, so that the matrices fit into memory.
+    """
     points = len(grams.signal)
-    # Centred like the signal: a mean would be divided by what rounding leaves of the mean's own eigenvalue.
+    # Centred as the signal is; a mean would be divided by an eigenvalue that is 0 but for rounding.
     cross = vectors.T @ (grams.cross - grams.cross.mean(axis=0))
     at_once = max(1, ENTRIES_AT_ONCE // points**2)
     for start in range(0, len(nodes), at_once):

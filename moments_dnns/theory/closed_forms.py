@@ -1,9 +1,9 @@
-"""Closed forms of infinitely wide, fully connected networks, at the batches to which depth leads them.
+"""Closed forms for infinitely wide, fully connected networks, in the limit of large depth.
 
 With depth, batch normalization makes the images of a batch *exchangeable*: all norms and all correlations are equal.
-Then h is an isotropic Gaussian on the B - 1 centred directions, its direction is independent of its length, and every
-average over a batch normalization follows from the moments of a chi-squared variable with B - 1 degrees of freedom, at
-epsilon = 0. So the forms are exact for exchangeable batches, and asymptotic in depth for all others.
+Then a centred channel h is an isotropic Gaussian in B - 1 directions, its direction is independent of its length, and
+every average over a batch normalization with epsilon = 0 follows from the moments of a chi-squared variable with B - 1
+degrees of freedom. So the forms are exact for exchangeable batches, and asymptotic in depth for all others.
 
 Reference: theorems 2 to 4 and section 5 of arXiv 1811.03087; docs/theory.md.
 """
@@ -128,7 +128,7 @@ def feedforward_growth(batch: int) -> float:
         batch: Number of images B, at least 4.
 
     Returns:
-        delta chi; its logarithm times the number of layers is what ln chi grows by.
+        delta chi, the ratio of chi after and before a layer.
 
     Raises:
         TypeError, ValueError: If `batch` is refused.
@@ -154,8 +154,8 @@ def vanilla_slope(norm: float = 1.0, batch: int | None = None) -> float:
     unequal norms keep a variance, and chi a limit, instead.
 
     Args:
-        norm: The images' mean square, the same for all, of the signal after the first layer over that of the noise.
-        batch: Number of images; infinitely many if it is not given.
+        norm: Mean square of the signal over that of the noise after the first layer, the same for all images.
+        batch: Number of images B, at least 2; by default infinitely many.
 
     Returns:
         The slope of chi.
@@ -175,11 +175,11 @@ def vanilla_slope(norm: float = 1.0, batch: int | None = None) -> float:
 
 
 def residual_sensitivity(depth: np.ndarray | int, delta: float, res_depth: int, input_power: float = 1.0) -> np.ndarray:
-    """Return chi after l residual units over chi at the input, if all branches have one power and one growth.
+    """Return chi after l residual units over chi at the input, if all branches have the same power and growth.
 
     Formula: `chi_l^2 / chi_0^2 = Gamma(l + r + D) Gamma(r + 1) / (Gamma(r + D) Gamma(l + r + 1))`, with
-    `D = delta^(2 H)`: batch normalization gives every branch the same power, r times which the input has; it multiplies
-    chi by delta^H, and powers add. For large l, chi goes as l^tau, `tau = (D - 1) / 2`.
+    `D = delta^(2 H)`. Batch normalization gives all branches the same power, of which the input has r times as much;
+    each branch multiplies chi by delta^H, and powers add. For large l, chi grows as l^tau, `tau = (D - 1) / 2`.
 
     Args:
         depth: Numbers of units l.

@@ -5,10 +5,10 @@ one sample and independently from layer to layer,
 
     |x'|^2 / |x|^2 = (2 / N) chi^2_K,   K ~ Bin(N, 1/2),
 
-with a chi-squared variable of K degrees of freedom. The first convolution has no ReLU and N(0, 1 / fan_in) weights: of
-an image u it makes |x_0|^2 = (|u|^2 / fan_in) chi^2_N. The same holds for the noise: signs of (y, dy) change together
-without a change in law, so that |dy| does not know whether y is positive. A sample of which no channel is left (K = 0,
-with probability 2^-N) is dead for good; the laws below are those of samples that live.
+with a chi-squared variable of K degrees of freedom. The first convolution has no ReLU and N(0, 1 / fan_in) weights: for
+an image u, |x_0|^2 = (|u|^2 / fan_in) chi^2_N. The same holds for the noise: (y, dy) and (-y, -dy) have the same law,
+so that |dy| is independent of the sign of y. A sample of which the ReLU keeps no channel (K = 0, with probability 2^-N)
+is zero from there on; the laws below are those of the other samples, which live.
 
 Reference: section 4 of arXiv 1811.03087; docs/theory.md.
 """
@@ -18,23 +18,22 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.interpolate import CubicSpline
-from scipy.special import gammaln, loggamma, polygamma, psi
+import scipy  # its rooms only when they are first used, so that the command line answers at once
 
 from moments_dnns._validation import boolean, whole
 
-# Numbers of living channels that are less probable than this, relative to the most probable one, are left out.
+# Numbers of kept channels that are less probable than this, relative to the most probable one, are left out.
 NEGLIGIBLE = 1e-20
 
 
 class Cumulants(NamedTuple):
-    """The first four cumulants of a logarithm.
+    """The first four cumulants of a random variable.
 
     Args:
-        mean: The first.
-        variance: The second.
-        third: The third, of which the skewness is a multiple.
-        fourth: The fourth, of which the excess kurtosis is a multiple.
+        mean: The first cumulant.
+        variance: The second one.
+        third: The third one; over variance^(3/2) it is the skewness.
+        fourth: The fourth one; over variance^2 it is the excess kurtosis.
     """
 
     mean: float
@@ -44,7 +43,7 @@ class Cumulants(NamedTuple):
 
 
 class Density(NamedTuple):
-    """A density at equally spaced points: it integrates to 1.
+    """A probability density at equally spaced points.
 
     Args:
         grid: The points, an increasing array.
@@ -59,7 +58,7 @@ def log_norm_cumulants(num_channels: int, num_layers: int = 1, first_convolution
     """Return the cumulants of ln(|x_L|^2 / |x_0|^2), given that the sample lives.
 
     Formula: given K, those of `ln((2 / N) chi^2_K)` are `psi(K / 2) + ln(4 / N)` and the polygamma functions at K / 2;
-    K is binomial, cumulants of independent layers add.
+    K is binomial, and the cumulants of independent layers add up.
 
     Args:
         num_channels: Width N of all layers.
@@ -68,7 +67,7 @@ def log_norm_cumulants(num_channels: int, num_layers: int = 1, first_convolution
             (|x_L|^2 / N) / (|u|^2 / fan_in) for an image u.
 
     Returns:
-        `Cumulants`; for wide layers about -5 L / (2 N), 5 L / N and smaller ones.
+        `Cumulants`; in wide layers, mean and variance are about -5 L / (2 N) and 5 L / N, and the others are smaller.
 
     Raises:
         TypeError, ValueError: If an argument is refused.
@@ -116,8 +115,9 @@ def log_norm_density(num_channels: int, num_layers: int, first_convolution: bool
     mean, variance, *_ = log_norm_cumulants(num_channels, num_layers, first_convolution)
     deviation = np.sqrt(variance)
     kept, shares = _living(num_channels)
-    # Tails decay as exp(x k / 2) with the smallest k to the left, and doubly exponentially to the right; in frequency,
-    # as a Gaussian and then as exp(-pi s / 2), or faster. Higher frequencies make the grid fine enough to draw.
+    # The density decays as exp(x k / 2) with the smallest k to the left, and doubly exponentially to the right; its
+    # transform decays as a Gaussian and then as exp(-pi s / 2), or faster. The highest frequency is larger than that
+    # needs, so that the grid is fine enough to draw.
     period, highest = 120 / kept[0] + 30 * deviation, 40 + 100 / deviation
     size = 2 ** int(np.ceil(np.log2(period * highest / np.pi)))
     frequencies = 2 * np.pi / period * np.arange(size // 2 + 1)
@@ -135,7 +135,7 @@ def log_norm_cdf(
     """Return the probability that ln(|x_L|^2 / |x_0|^2) is at most x, given that the sample lives.
 
     Args:
-        x: Where it is asked for.
+        x: The values of the logarithm, of any shape.
         num_channels: Width N of all layers.
         num_layers: Number of layers L.
         first_convolution: As for `log_norm_cumulants`.
@@ -154,12 +154,12 @@ def log_norm_cdf(
     Reference: section 4 of arXiv 1811.03087; docs/theory.md.
     """
     grid, density = log_norm_density(num_channels, num_layers, first_convolution)
-    rise = CubicSpline(grid, density).antiderivative()
+    rise = scipy.interpolate.CubicSpline(grid, density).antiderivative()
     return np.clip(rise(np.clip(x, grid[0], grid[-1])), 0, 1)
 
 
 def dead_probability(num_channels: int, num_layers: int) -> float:
-    """Return the probability that no channel of a sample is left after some layers, `1 - (1 - 2^-N)^L`.
+    """Return the probability that all channels of a sample are zero after L layers, `1 - (1 - 2^-N)^L`.
 
     Args:
         num_channels: Width N of all layers.
@@ -185,16 +185,20 @@ def dead_probability(num_channels: int, num_layers: int) -> float:
 def _living(channels: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the numbers of channels that a ReLU may keep, from 1 on, and their probabilities."""
     kept = np.arange(1, channels + 1)
-    logs = gammaln(channels + 1) - gammaln(kept + 1) - gammaln(channels - kept + 1)
+    logs = (
+        scipy.special.gammaln(channels + 1)
+        - scipy.special.gammaln(kept + 1)
+        - scipy.special.gammaln(channels - kept + 1)
+    )
     weights = np.exp(logs - logs.max())
     likely = weights > NEGLIGIBLE
     return kept[likely], weights[likely] / weights[likely].sum()
 
 
 def _mixed_cumulants(freedom: np.ndarray, shares: np.ndarray, log_scale: float) -> Cumulants:
-    """Return the cumulants of ln(chi^2 / 2) + log_scale, with degrees of freedom that occur with some probability."""
-    means = psi(freedom / 2)
-    second, third, fourth = (polygamma(order, freedom / 2) for order in (1, 2, 3))
+    """Return the cumulants of ln(chi^2 / 2) + log_scale, with degrees of freedom of the probabilities `shares`."""
+    means = scipy.special.psi(freedom / 2)
+    second, third, fourth = (scipy.special.polygamma(order, freedom / 2) for order in (1, 2, 3))
     off = means - shares @ means
     variance = shares @ (second + off**2)
     skew = shares @ (third + 3 * off * second + off**3)
@@ -206,5 +210,5 @@ def _characteristic(frequencies: np.ndarray, freedom: np.ndarray, shares: np.nda
     """Return the characteristic function of the variable of `_mixed_cumulants`."""
     total = np.zeros(len(frequencies), complex)
     for half, share in zip(freedom / 2, shares, strict=True):
-        total += share * np.exp(loggamma(half + 1j * frequencies) - gammaln(half))
+        total += share * np.exp(scipy.special.loggamma(half + 1j * frequencies) - scipy.special.gammaln(half))
     return np.asarray(total * np.exp(1j * frequencies * log_scale))

@@ -3,7 +3,7 @@
 In a layer of infinite width the channels are independent draws of one random vector over the M points of a batch
 (images times pixels), and averages over channels are expectations. The linear steps need its second moments alone:
 K = E x x', which is the kernel of the Gaussian process (NNGP), Kd = E dx dx' of the noise, and G = E x dx' of both. A
-convolution averages each of them over the entries of its kernel. A ReLU makes of K the arc-cosine kernel of degree 1;
+convolution averages each of them over the entries of its kernel. A ReLU turns K into the arc-cosine kernel of degree 1;
 where G is 0, it multiplies Kd by the arc-cosine kernel of degree 0.
 
 Reference: equations 1 to 3 of arXiv 1811.03087; arXiv 0911.0418 for the kernels; docs/theory.md.
@@ -16,12 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from moments_dnns._validation import refusal
-from moments_dnns.descriptions.boundaries import NOTHING
+from moments_dnns.descriptions.boundaries import PADDED
 
 # Gram matrices of more points take minutes and gigabytes for every layer.
 MOST_POINTS = 4096
 
-# What matrices may miss symmetry or positive eigenvalues by, relative to their largest entry or their trace.
+# Deviations from symmetry, relative to the largest entry, and negative eigenvalues, relative to the trace, up to this
+# are rounding errors.
 ROUND_OFF = 1e-8
 
 
@@ -47,11 +48,11 @@ class Grams(NamedTuple):
     cross: np.ndarray
 
     def scaled(self, signal: float, noise: float) -> Grams:
-        """Return the moments of a signal and a noise whose squares are multiplied by two factors."""
+        """Return the second moments with the squares of signal and noise multiplied by two factors."""
         return Grams(self.signal * signal, self.noise * noise, self.cross * (np.sqrt(signal) * np.sqrt(noise)))
 
     def plus(self, other: Grams) -> Grams:
-        """Return the moments of a sum with a state whose weights are independent of this one's."""
+        """Return the second moments of the sum of these channels and others, whose weights are independent."""
         return Grams(*(one + two for one, two in zip(self, other, strict=True)))
 
 
@@ -63,8 +64,8 @@ def centred(gram: np.ndarray) -> np.ndarray:
     >>> centred(np.array([[2.0, 0.0], [0.0, 0.0]])).tolist()
     [[0.5, -0.5], [-0.5, 0.5]]
     """
-    rows = gram - gram.mean(axis=-2, keepdims=True)
-    return rows - rows.mean(axis=-1, keepdims=True)
+    centred_once = gram - gram.mean(axis=-2, keepdims=True)
+    return centred_once - centred_once.mean(axis=-1, keepdims=True)
 
 
 def mean_diagonal(gram: np.ndarray) -> float:
@@ -94,7 +95,7 @@ def effective_rank(gram: np.ndarray) -> float:
     trace = np.trace(covariance)
     if trace <= 0:
         return 0.0
-    # Divided first, so that no entry is out of the range in which the solver works.
+    # Divided first, so that all entries are within the range of the solver.
     return float(1 / np.linalg.eigvalsh(covariance / trace)[-1])
 
 
@@ -102,12 +103,12 @@ def convolved(gram: np.ndarray, reads: np.ndarray, gain: float = 2.0) -> np.ndar
     """Return the Gram matrix after a convolution with Gaussian weights of variance gain / fan_in.
 
     Formula: `K_ab -> gain / k^2 * sum over the k^2 entries of the kernel of K_{r(a) r(b)}`, where r(a) is the pixel
-    that the entry reads for a; what lies in the zero padding contributes nothing.
+    that the entry reads for a; zero padding contributes nothing.
 
     Args:
         gram: E x_a x_b, of shape (batch * pixels, batch * pixels), the pixels of an image side by side.
-        reads: What is read of an image, from `descriptions.boundaries.read_pixels`, of shape (kernel_size**2, pixels).
-        gain: 2 is He's.
+        reads: The pixels that are read, from `descriptions.boundaries.read_pixels`, of shape (kernel_size**2, pixels).
+        gain: Variance of the weights times fan_in; 2 is He's.
 
     Returns:
         Array of the shape of `gram`.
@@ -124,11 +125,11 @@ def convolved(gram: np.ndarray, reads: np.ndarray, gain: float = 2.0) -> np.ndar
     if entries == 1:
         return gain * gram
     images = np.arange(len(gram) // pixels)[:, None] * pixels
-    framed = np.pad(gram, (0, 1))  # One more point, which is zero: what padding shows.
+    padded = np.pad(gram, (0, 1))  # one more point, which is zero, for the padding
     total = np.zeros_like(gram)
     for read in reads:
-        points = np.where(read == NOTHING, len(gram), images + read).ravel()
-        total += framed[np.ix_(points, points)]
+        points = np.where(read == PADDED, len(gram), images + read).ravel()
+        total += padded[np.ix_(points, points)]
     return total * (gain / entries)
 
 
@@ -159,7 +160,7 @@ def rectified(grams: Grams) -> Grams:
     # A point without variance is zero, and so is the derivative of the ReLU there.
     inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
     cosine = np.clip(grams.signal * inverse[..., :, None] * inverse[..., None, :], -1, 1)
-    # The arccosine of 1 - 1e-16 is 1e-8: where the correlation is known to be 1, it is made so.
+    # The arccosine of 1 - 1e-16 is 1e-8, so that correlations of points with themselves must be exactly 1.
     np.einsum("...aa->...a", cosine)[...] = scale > 0
     alive = (scale > 0)[..., :, None] & (scale > 0)[..., None, :]
     mask = np.where(alive, (np.pi - np.arccos(cosine)) / (2 * np.pi), 0)
@@ -179,13 +180,13 @@ def rectified(grams: Grams) -> Grams:
 
 
 def checked_grams(gram: Any, noise_gram: Any, cross_gram: Any, pixels: int) -> Grams:
-    """Return given second moments as float64, or refuse what is none.
+    """Return given second moments as `Grams` of float64, or refuse them.
 
     Args:
         gram: E x_a x_b, of shape (M, M).
         noise_gram: E dx_a dx_b; None for independent unit noise.
         cross_gram: E x_a dx_b; None for zero.
-        pixels: Points to an image.
+        pixels: Number of points of an image.
 
     Raises:
         ValueError: If they are no second moments of a signal and a noise over whole images, or the points are too many,
@@ -222,7 +223,7 @@ def checked_grams(gram: Any, noise_gram: Any, cross_gram: Any, pixels: int) -> G
 
 
 def _check_covariance(name: str, gram: np.ndarray) -> None:
-    """Refuse what is no matrix of second moments."""
+    """Refuse a matrix that is not finite, symmetric and positive semidefinite, or is zero."""
     fine = bool(np.isfinite(gram).all()) and bool(np.allclose(gram, gram.T, atol=ROUND_OFF * np.abs(gram).max()))
     smallest = float(np.linalg.eigvalsh(gram)[0]) if fine else np.nan
     if not smallest >= -ROUND_OFF * np.trace(gram) or not np.trace(gram) > 0:

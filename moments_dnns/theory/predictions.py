@@ -1,6 +1,6 @@
 """Theory for an experiment's own data: infinitely wide networks for the batches that its realizations draw.
 
-Exact for the images and the noise that are given; the averages are those over the weights alone.
+The predictions are exact for the given images and noise, as averages over the weights alone.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy as np
 from moments_dnns import _seeds
 from moments_dnns._validation import refusal, whole
 from moments_dnns.data import Images, draw_batch
-from moments_dnns.descriptions.boundaries import NOTHING, read_pixels
+from moments_dnns.descriptions.boundaries import PADDED, read_pixels
 from moments_dnns.descriptions.experiment import Experiment
 
 from .gram import MOST_POINTS, Grams
 from .infinite import Prediction, infinite_width
 
-# What the theory assumes of an experiment.
+# The parameters of experiments for which the theory holds.
 ASSUMPTIONS = {
     "activation": "relu",
     "gain": 2.0,
@@ -32,12 +32,13 @@ ASSUMPTIONS = {
 def first_grams(experiment: Experiment, signal: np.ndarray, noise: np.ndarray) -> Grams:
     """Return the Gram matrices after the first convolution, averaged over its weights.
 
-    Formula: `K_ab`, the mean over the entries of the kernel and the input channels of the products of what the
-    convolution reads for the points a and b; what it reads in the zero padding is 0.
+    Formula: `K_ab` is the mean, over the entries of the kernel and the input channels, of the product of the pixels
+    that the convolution reads for the points a and b; zero padding is 0.
 
     Args:
-        experiment: The description.
-        signal: A batch of shape (batch, height, width, channels); (batch, 1, 1, channels) if fully connected.
+        experiment: The description of the experiment.
+        signal: The signal of a batch, of shape (batch, height, width, channels), or (batch, 1, 1, channels) if the
+            network is fully connected.
         noise: Its noise, of the same shape.
 
     Returns:
@@ -73,23 +74,23 @@ def first_grams(experiment: Experiment, signal: np.ndarray, noise: np.ndarray) -
 
 
 def _patches(images: np.ndarray, reads: np.ndarray) -> np.ndarray:
-    """Return what is read for every pixel, of shape (batch, pixels, kernel entries, channels)."""
+    """Return the pixels that a kernel reads, of shape (batch, pixels of the output, kernel entries, channels)."""
     batch, height, width, channels = images.shape
     pixels = np.asarray(images, np.float64).reshape(batch, height * width, channels)
-    # Padding is a last pixel that is zero: its number is -1.
-    framed = np.concatenate([pixels, np.zeros((batch, -NOTHING, channels))], axis=1)
-    return framed[:, reads.T]
+    # One more pixel, which is zero, for the padding: its number -1 is that of the last one.
+    padded = np.concatenate([pixels, np.zeros((batch, -PADDED, channels))], axis=1)
+    return padded[:, reads.T]
 
 
 def predict(experiment: Experiment, signal: np.ndarray, noise: np.ndarray) -> Prediction:
     """Return the moments of an infinitely wide network at the measured layers of an experiment, for one batch.
 
-    They are exact for the images and the noise that are given: averages over the weights alone.
+    They are exact for the given images and noise, as averages over the weights alone.
 
     Args:
-        experiment: The description; its width and its number of realizations play no role.
-        signal: The batch, as `first_grams` takes it.
-        noise: Its noise.
+        experiment: The description of the experiment; its width and its number of realizations do not matter.
+        signal: The signal of the batch, of the shape in `first_grams`.
+        noise: Its noise, of the same shape.
 
     Returns:
         Arrays of shape (num_computations,), by the names of `infinite_width`.
@@ -135,9 +136,9 @@ def predict_experiment(experiment: Experiment, images: Images, realizations: Seq
     """Return the moments of infinitely wide networks for the batches that some realizations of an experiment draw.
 
     Args:
-        experiment: The description.
-        images: Its images, from `data.load_images`.
-        realizations: The indices of the realizations; the first 8 of the experiment if they are not given.
+        experiment: The description of the experiment.
+        images: Its images, from `load_images`.
+        realizations: The indices of the realizations; by default the first 8 of the experiment.
 
     Returns:
         Arrays of shape (len(realizations), num_computations), by the names of `infinite_width`.

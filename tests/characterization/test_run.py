@@ -9,9 +9,8 @@ import pytest
 from keras import layers, ops
 
 from moments_dnns import load_experiment
-from moments_dnns.characterization.graph import calls_of, functional
-from moments_dnns.characterization.run import characterize
-from moments_dnns.characterization.weights import Fresh
+from moments_dnns.characterization.run import characterize as characterize_verbosely
+from moments_dnns.characterization.weights import weights
 from moments_dnns.layers.core import InitialState
 from moments_dnns.layers.propagate import Propagate
 from tests.support.cases import draw_inputs, draw_network_kernels, make_experiment, propagate, true
@@ -20,6 +19,14 @@ from tests.support.cases import draw_inputs, draw_network_kernels, make_experime
 backend = pytest.mark.backend
 
 SHAPE = (6, 8, 8, 3)
+
+characterize = functools.partial(characterize_verbosely, verbose=False)
+
+
+def drawn(model, seed=0):
+    """The weights that a model gets in a realization, in its own order."""
+    values = weights(model, model.variables, True).values(np.random.SeedSequence(seed))
+    return [np.asarray(ops.convert_to_numpy(value)) for value in values]
 
 
 def images(seed=0, shape=SHAPE):
@@ -299,9 +306,7 @@ def test_realizations_depend_on_seed_and_index_alone():
 @backend
 def test_layers_of_one_shape_and_initializer_get_different_weights():
     model = keras.Sequential([image_input(), *(conv(3, name=f"conv{i}", use_bias=False) for i in range(2))])
-    fresh = Fresh(model)
-    fresh.draw(np.random.SeedSequence(0))
-    one, other = fresh.model.get_weights()
+    one, other = drawn(model)
     assert np.abs(one - other).max() > 0.01
     # Glorot's uniform law: the variance is 2 / (fan_in + fan_out), known to sqrt(0.8 / 162) at 162 draws.
     assert np.concatenate([one, other]).var() == pytest.approx(2 / 54, rel=4 * np.sqrt(0.8 / 162))
@@ -312,7 +317,7 @@ def test_layers_that_nested_models_share_stay_one():
     one, other = (keras.Sequential([image_input(), layer], name=name) for name in ("one", "other"))
     inputs = image_input()
     model = keras.Model(inputs, other(one(inputs)))
-    assert len(Fresh(model).model.weights) == len(model.weights) == 2
+    assert len(drawn(model)) == len(model.weights) == 2
 
 
 def test_what_a_layer_was_adapted_to_is_kept():
@@ -382,9 +387,7 @@ def test_attention_gets_a_seed_for_every_kernel():
     inputs = image_input()
     x = layers.Reshape((64, 3), name="points")(inputs)
     x = layers.MultiHeadAttention(2, 3, use_bias=False, name="attention")(x, x)
-    fresh = Fresh(keras.Model(inputs, x))
-    fresh.draw(np.random.SeedSequence(0))
-    query, key, value, _ = fresh.model.get_weights()
+    query, key, value, _ = (weight for weight in drawn(keras.Model(inputs, x)) if weight.ndim > 1)
     assert query.shape == key.shape == value.shape
     assert min(np.abs(query - key).max(), np.abs(key - value).max()) > 0.01
     moments = characterize(keras.Model(inputs, x), images(), noise=images(1))
@@ -493,7 +496,7 @@ def embedding():
 
 def rounding():
     x = image_input()
-    return keras.Model(x, ops.cast(conv(name="conv")(x), "int32"))
+    return keras.Model(x, ops.cast(x, "int32"))
 
 
 def integers():
@@ -533,7 +536,7 @@ def hidden_batch_norm():
 
 @keras.saving.register_keras_serializable(package="tests")
 def without_seed(shape, dtype=None):
-    return keras.random.normal(shape, dtype=dtype)
+    return ops.convert_to_tensor(np.random.default_rng().normal(size=shape).astype(dtype))
 
 
 def unseeded():
@@ -545,65 +548,50 @@ REFUSED = {
     "no model": (lambda: layers.Dense(3), {}, TypeError, "model must be a keras.Model"),
     "unbuilt": (lambda: keras.Sequential([layers.Dense(3)]), {}, ValueError, "built model"),
     "unbuilt subclass": (lambda: Subclassed(), {}, ValueError, "built model"),
-    "no image": (
+    "another number of axes": (
         lambda: keras.Sequential([keras.Input((4,)), layers.Dense(3)]),
         {},
         ValueError,
-        "exactly one image input",
+        r"shape \(batch, 4\)",
     ),
-    "integers": (integers, {}, ValueError, "exactly one image input"),
+    "integers": (integers, {}, TypeError, "must hold integers"),
     "embedding": (embedding, {}, ValueError, "'lookup' looks up integers"),
-    "no derivative": (rounding, {}, ValueError, "'cast.*' has none"),
+    "no derivative": (rounding, {}, ValueError, "has a derivative"),
     "opaque": (opaque, {}, ValueError, "look into|built model"),
-    "one image alone": (nested, {"images": images(shape=(1, 8, 8, 3))}, ValueError, "at least two"),
-    "another shape": (nested, {"images": images(shape=(2, 8, 8, 1))}, ValueError, r"shape \(batch, 8, 8, 3\)"),
-    "no numbers": (nested, {"images": "cifar10"}, TypeError, "array of real numbers"),
-    "constant": (nested, {"images": np.ones(SHAPE)}, ValueError, "not all the same"),
-    "infinite": (nested, {"images": np.full(SHAPE, np.inf)}, ValueError, "finite"),
+    "one image alone": (nested, {"inputs": images(shape=(1, 8, 8, 3))}, ValueError, "at least two"),
+    "another shape": (nested, {"inputs": images(shape=(2, 8, 8, 1))}, ValueError, r"shape \(batch, 8, 8, 3\)"),
+    "no numbers": (nested, {"inputs": "cifar10"}, TypeError, "array of real numbers"),
+    "constant": (nested, {"inputs": np.ones(SHAPE)}, ValueError, "not all the same"),
+    "infinite": (nested, {"inputs": np.full(SHAPE, np.inf)}, ValueError, "finite"),
     "zero noise": (nested, {"noise": np.zeros(SHAPE)}, ValueError, "noise must be"),
     "noise of another kind": (nested, {"noise": "uniform"}, TypeError, "noise must be"),
     "no such layer": (nested, {"layers": "conv9"}, ValueError, "inner/inner_conv"),
     "layers that are no pattern": (nested, {"layers": 5}, TypeError, "layers must be a pattern"),
     "no patterns": (nested, {"layers": []}, TypeError, "layers must be a pattern"),
-    "a list for several inputs": (two_inputs, {"images": images()}, ValueError, "mapping with an array for each"),
+    "a list for several inputs": (two_inputs, {"inputs": images()}, ValueError, "mapping with an array for each"),
     "numbers for integers": (
         lambda: keras.Model([x := image_input(), keras.Input((), dtype="int32", name="label")], x),
-        {"images": {"image": images(), "label": np.zeros(6)}},
+        {"inputs": {"image": images(), "label": np.zeros(6)}},
         TypeError,
         "label must hold integers",
     ),
     "an initializer without a seed": (unseeded, {}, ValueError, "drawn without a seed"),
-    "hidden batch norm": (lambda: hidden_batch_norm(), {}, ValueError, "holds one inside"),
     "a scalar": (lambda: keras.Model(x := image_input(), ops.mean(x)), {}, ValueError, "batch axis"),
     "no realizations": (nested, {"num_realizations": 0}, ValueError, "num_realizations"),
     "a negative seed": (nested, {"seed": -1}, ValueError, "seed"),
-    "channels first": (
-        lambda: keras.Sequential([keras.Input((3, 8, 8)), layers.Flatten("channels_first", name="flat")]),
-        {"images": images(shape=(2, 3, 8, 8))},
-        ValueError,
-        "channels last",
-    ),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_bad_input_is_refused_by_name_and_nothing_is_written(case, npy_folder):
     make, changes, error, message = REFUSED[case]
-    arguments = {"images": images(), "name_experiment": "net", **changes}
+    arguments = {"inputs": images(), "name_experiment": "net", **changes}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         model = make()
     with pytest.raises(error, match="(?s)" + message + ".*Received: "):
         characterize(model, **arguments)
     assert not (npy_folder / "net").exists()
-
-
-def test_calls_are_in_an_order_in_which_they_can_run():
-    for make, _ in MODELS.values():
-        known = {0}
-        for call in calls_of(functional(make())):
-            assert set(call.inputs.values()) <= known
-            known |= set(call.outputs)
 
 
 def test_a_noise_that_dies_is_reported_with_its_layer():

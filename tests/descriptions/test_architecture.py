@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moments_dnns.descriptions.architecture import ARCHITECTURES, Architecture
+from moments_dnns.descriptions.architecture import ARCHITECTURES, Architecture, checked_architecture
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.descriptions.steps import KINDS, REQUIRED, Step, widths
 from moments_dnns.moments import split_name
@@ -111,3 +111,9 @@ def test_refused(make, error, message):
     with pytest.raises(error, match=message) as refused:
         make()
     assert "Received: " in str(refused.value)
+
+
+@pytest.mark.parametrize("fields", [{}, {"residual": True}, {"steps": ["conv"], "stage": 2}])
+def test_fields_that_are_no_architecture_are_refused(fields):
+    with pytest.raises(ValueError, match="expected steps, and no fields but .*Received: architecture="):
+        checked_architecture("architecture", fields)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from moments_dnns.descriptions.architecture import Architecture
+from moments_dnns.descriptions.architecture import ARCHITECTURES, Architecture
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.descriptions.steps import Step
 
@@ -19,7 +19,7 @@ def described(architecture, **changes):
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: described("bn"), ValueError, "architecture must be one of 'vanilla', 'bn_ff', 'bn_res'"),
+        (lambda: described("bn"), ValueError, f"architecture must be one of {', '.join(map(repr, ARCHITECTURES))}"),
         (lambda: described(3), TypeError, "architecture must be one of"),
         (
             lambda: described(Architecture([Step("conv", width=0.3), "conv"])),

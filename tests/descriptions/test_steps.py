@@ -1,8 +1,17 @@
-"""Steps: what is refused of their options."""
+"""Steps: every kind is described and tried, and what is refused of their options."""
 
 import pytest
 
-from moments_dnns.descriptions.steps import Step
+from moments_dnns.descriptions.steps import KINDS, Step
+from tests.support.units import UNITS
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_is_described_and_compared_with_the_oracle(name):
+    assert f'`"{name}"`' in Step.__doc__
+    # Pools are compared in transitions; all else in one of the units.
+    steps = {step.name for architecture, _ in UNITS.values() for step in (*architecture.steps, *architecture.after)}
+    assert name in steps or name.endswith("_pool")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from keras import ops
 
 from moments_dnns.layers.activation import Activation
 from tests.support import oracle
-from tests.support.cases import assert_close, make_state, true
+from tests.support.cases import assert_close, assert_states_close, make_state, true
 
 pytestmark = pytest.mark.backend
 
@@ -82,6 +82,18 @@ def test_relu_has_no_slope_at_zero_and_saturation_none_at_all():
     state = make_state(np.zeros((1, 1, 2, 1)), np.full((1, 1, 2, 1), 7.0))
     assert not np.any(ops.convert_to_numpy(Activation("relu")(state).noise))
     np.testing.assert_allclose(np.ravel(ops.convert_to_numpy(Activation("tanh")(state).noise)), 7)
+
+
+def test_relu():
+    state = random_state(log_signal=3.0, log_noise=-4.0)
+    assert_states_close(Activation()(state), oracle.relu(true(state)), 1e-6, 1e-6)
+
+
+def test_relu_has_no_slope_at_zero():
+    signal = np.array([-1.0, -0.0, 0.0, 1e-30, 2.0]).reshape(1, 1, 5, 1)
+    state = Activation()(make_state(signal, np.full_like(signal, 7)))
+    np.testing.assert_array_equal(np.ravel(state.signal), np.array([0, 0, 0, 1e-30, 2], "float32"))
+    np.testing.assert_array_equal(np.ravel(state.noise), [0, 0, 0, 7, 7])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Normalizations: against float64 and finite differences, and against the Keras layers of the same names."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from moments_dnns.layers.normalization import (
     RMSNormalization,
 )
 from tests.support import oracle
-from tests.support.cases import assert_close, make_state, true
+from tests.support.cases import assert_close, assert_states_close, make_state, true
 
 pytestmark = pytest.mark.backend
 
@@ -119,6 +121,48 @@ def test_statistics_of_batch_norm_are_constants_unless_differentiated():
     np.testing.assert_array_equal(constant[0], differentiated[0])
     assert_close(constant[1], oracle.batch_norm(true(state), 1e-3)[1], 1e-5)
     assert np.abs(constant[1] - differentiated[1]).max() > 0.1
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 1e-30, 1e-3, 10.0, 1e30])
+@pytest.mark.parametrize("log_signal", [-200.0, -30.0, 0.0, 30.0, 200.0])
+def test_batch_normalization(epsilon, log_signal):
+    """At logarithms of 200, float32 keeps them to 1.5e-5."""
+    state = random_state(log_signal=log_signal, log_noise=-log_signal / 2)
+    normalized = BatchNormalization(epsilon)(state)
+    assert all(np.isfinite(x).all() for x in map(np.asarray, normalized))
+    assert_states_close(normalized, oracle.batch_norm(true(state), epsilon), 5e-5, 1e-4)
+
+
+def test_batch_normalization_of_a_large_mean_and_a_small_variation():
+    state = random_state()
+    state = make_state(np.asarray(state.signal) * 1e-2 + 100, state.noise)
+    assert_states_close(BatchNormalization(0.0)(state), oracle.batch_norm(true(state), 0.0), 1e-5, 1e-5)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 1e-3])
+def test_batch_normalization_of_constant_channels(epsilon):
+    state = random_state()
+    signal = np.array(state.signal)
+    signal[..., 1] = 0.1
+    state = make_state(signal, state.noise)
+    normalized = BatchNormalization(epsilon)(state)
+    assert_states_close(normalized, oracle.batch_norm(true(state), epsilon))
+    assert not np.any(np.asarray(normalized.signal)[..., 1])
+    assert np.any(np.asarray(normalized.noise)[..., 1]) == (epsilon > 0)
+
+
+def test_statistics_are_constants_of_the_noise():
+    """A noise that is the same everywhere is neither centred nor differentiated away."""
+    state = random_state()
+    noise = np.ones_like(state.noise)
+    normalized = true(BatchNormalization(0.0)(make_state(state.signal, noise)))[1]
+    assert_close(normalized, np.broadcast_to(1 / np.asarray(state.signal).std(axis=(0, 1, 2)), noise.shape), 1e-5)
+
+
+@pytest.mark.parametrize(("epsilon", "error"), [(-1e-3, ValueError), (math.nan, ValueError), ("0", TypeError)])
+def test_refused_epsilons(epsilon, error):
+    with pytest.raises(error, match=r"epsilon must be a finite number of at least 0\. Received: epsilon="):
+        BatchNormalization(epsilon)
 
 
 @pytest.mark.parametrize(

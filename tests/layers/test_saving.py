@@ -1,10 +1,14 @@
 """Layers among other layers: configurations, and models that somebody writes by hand, saves and loads."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
+from moments_dnns import layers
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.layers.activation import Activation
 from moments_dnns.layers.convolution import Convolution
@@ -103,6 +107,29 @@ def test_in_a_model_written_by_hand(name, tmp_path):
         assert np.array_equal(output, again)
 
 
+@saving
+@pytest.mark.parametrize("moving_statistics", [False, True])
+def test_a_lifted_layer_is_saved_with_its_weights(moving_statistics, tmp_path):
+    """Batch normalization, which is built by us where it takes the statistics of the batch."""
+    model = hand_written_model(Propagate(keras.layers.BatchNormalization(), moving_statistics))
+    for number, weight in enumerate(model.weights):
+        weight.assign(np.full(weight.shape, 2.0 + number))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert [float(np.mean(weight.value)) for weight in loaded.weights] == [2.0, 3.0, 4.0, 5.0]
+
+
+def test_the_face_makes_all_layers_known_to_keras():
+    """In a process of its own, since this one knows them already."""
+    names = sorted(set(LAYERS) - {"Block", "Propagation"})
+    script = (
+        "import keras, moments_dnns.layers\n"
+        f"print([name for name in {names} if not keras.saving.get_registered_object(f'moments_dnns>{{name}}')])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_one_hand_written_model_serves_every_batch_size():
     images, noise = keras.Input((6, 6, 5)), keras.Input((6, 6, 5))
     generator = np.random.default_rng(0)
@@ -127,6 +154,13 @@ def test_configuration(name):
     assert type(layer).from_config(layer.get_config()).get_config() == layer.get_config()
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert again.get_config() == layer.get_config()
+
+
+def test_every_layer_is_tried():
+    shown = [getattr(layers, name) for name in layers.__all__]
+    assert {each.__name__ for each in shown if isinstance(each, type) and issubclass(each, keras.layers.Layer)} <= {
+        *LAYERS
+    }
 
 
 def test_configurations_hold_every_argument():

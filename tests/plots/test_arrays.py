@@ -39,15 +39,15 @@ KEPT = {
         "depth",
     },
 }
-each_figure = pytest.mark.parametrize("type_plot", FIGURES)
+each_figure = pytest.mark.parametrize("type_plot", KEPT)
 
 
 def without(type_plot, *names):
     return {name: array for name, array in arrays(type_plot).items() if name not in names}
 
 
-def test_every_figure_is_there():
-    assert list(FIGURES) == ["vanilla_histo", "vanilla", "bn_ff", "bn_res"] == list(MAKERS)
+def test_every_figure_of_the_paper_is_there():
+    assert set(FIGURES) >= set(KEPT) == set(MAKERS) == {"vanilla_histo", "vanilla", "bn_ff", "bn_res"}
 
 
 @each_figure

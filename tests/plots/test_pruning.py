@@ -40,7 +40,7 @@ def test_pruning_keeps_the_realizations_of_an_unfinished_run():
     [
         ("bn_res", {}, "reff_signal_loc3"),
         ("bn_ff", {"compute_reff_signal": False}, "lacks: reff_signal_loc4. Received: name='demo'"),
-        ("no_figure", {}, "'vanilla_histo', 'vanilla', 'bn_ff', 'bn_res'"),
+        ("no_figure", {}, ", ".join(map(repr, FIGURES))),
     ],
 )
 def test_pruning_refuses_a_figure_that_it_could_not_draw(type_plot, parameters, message):

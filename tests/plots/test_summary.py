@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from moments_dnns.plots import experiments as plotting
-from tests.support.figures import draw, each_figure
+from tests.support.figures import draw
 from tests.support.published import arrays
 from tests.support.synthetic import complete, describe
 
@@ -28,18 +28,20 @@ def test_summary_shows_every_moment_at_every_place(tmp_path):
     assert figure.get_supxlabel()
 
 
-@each_figure
+VERDICTS = {
+    "vanilla_histo": "not enough depth or realizations to tell",
+    "vanilla": "one-dimensional signal (effective rank 1.03)",
+    "bn_ff": "exploding sensitivity (1.28 [1.27, 1.28] dB per layer), collapse onto few outliers",
+    "bn_res": "well-behaved (χ as depth to the power 0.5",
+}
+
+
+@pytest.mark.parametrize("type_plot", VERDICTS)
 def test_summary_of_pruned_and_plain_arrays(type_plot):
     figure = plotting.plot_summary(arrays(type_plot))
     draw(figure)
     assert figure.get_suptitle() == f"20 realizations at {4 if type_plot == 'vanilla_histo' else 100} depths"
-    said = {
-        "vanilla_histo": "not enough depth or realizations to tell",
-        "vanilla": "one-dimensional signal (effective rank 1.03)",
-        "bn_ff": "exploding sensitivity (1.28 [1.27, 1.28] dB per layer), collapse onto few outliers",
-        "bn_res": "well-behaved (χ as depth to the power 0.5",
-    }
-    assert said[type_plot] in figure.get_supxlabel()
+    assert VERDICTS[type_plot] in figure.get_supxlabel()
 
 
 @pytest.mark.parametrize("moments", [{}, {"depth": [1, 2]}, [1, 2]])

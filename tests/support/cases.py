@@ -133,3 +133,9 @@ def assert_close(actual, expected, tolerance):
     actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     assert actual.shape == expected.shape
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+def assert_states_close(actual, expected, tolerance_signal=1e-5, tolerance_noise=1e-5):
+    """Compare the true signal and noise of a state with those of the oracle."""
+    for found, wanted, tolerance in zip(true(actual), expected, (tolerance_signal, tolerance_noise), strict=True):
+        assert_close(found, wanted, tolerance)

@@ -5,13 +5,13 @@ A state is a pair (signal, noise) of arrays of shape (batch, height, width, chan
 
 import numpy as np
 
-# (steps of a layer, whether they are the branch of a residual unit), place by place.
+# Those of the paper, and others of which infinite width is known exactly: the steps of a layer, place by place, and
+# whether they are the branch of a residual unit.
 ARCHITECTURES = {
     "vanilla": (["convolution", "relu"], False),
     "bn_ff": (["convolution", "batch_norm", "relu"], False),
     "bn_res": (["batch_norm", "relu", "convolution"], True),
 }
-AFTER_RELU = {"vanilla": 3, "bn_ff": 4, "bn_res": 3}
 
 
 def pixel(index, size, boundary):
@@ -80,8 +80,10 @@ def layer(architecture, state, kernels, boundary="periodic", epsilon=1e-3):
                 state = convolution(state, kernel, boundary)
             elif step == "batch_norm":
                 state = batch_norm(state, epsilon)
-            else:
+            elif step == "relu":
                 state = relu(state)
+            else:
+                raise KeyError(step)
             places.append(state)
     places = places[: len(steps) + 1]
     return [*places, add(state, start)] if residual else places
@@ -117,11 +119,12 @@ def moments(state):
 
 def layer_moments(architecture, states):
     """The moments at all places of a layer by array name, with effective ranks after the ReLU only."""
+    after_relu = ARCHITECTURES[architecture][0].index("relu") + 2
     return {
         f"{name}_loc{place}": value
         for place, state in enumerate(states, start=1)
         for name, value in moments(state).items()
-        if not name.startswith("reff") or place == AFTER_RELU[architecture]
+        if not name.startswith("reff") or place == after_relu
     }
 
 
@@ -213,6 +216,8 @@ def step(step, state, drawn, epsilon, activation, boundary, statistics):
         return with_tangent(FUNCTIONS[activation])(state)
     if step.name == "average_pool":
         return tuple(squares(x, step.strides).mean(axis=-1) for x in state)
+    if step.name != "max_pool":
+        raise KeyError(step.name)
     signal, noise = (squares(x, step.strides) for x in state)
     chosen = signal.argmax(axis=-1)[..., None]
     return tuple(np.take_along_axis(x, chosen, axis=-1)[..., 0] for x in (signal, noise))

@@ -1,12 +1,13 @@
-"""Architectures beyond those of the paper, that tests run through: small, and each with something of its own."""
+"""Architectures that tests run through: all that have a name, and others, each with something of its own."""
 
-from moments_dnns.descriptions.architecture import Architecture
+from moments_dnns.descriptions.architecture import ARCHITECTURES, Architecture
 from moments_dnns.descriptions.steps import Step
 from tests.support.cases import make_experiment
 
 BN_CONV = ("batch_norm", "activation", "conv")
 # name -> (architecture, what else the experiment has)
 UNITS = {
+    **{name: (architecture, {}) for name, architecture in ARCHITECTURES.items()},
     "pre-activation": (Architecture(BN_CONV * 2, residual=True), {"res_depth": 1}),
     "post-activation": (Architecture(["conv", "batch_norm"], residual=True, after=["activation"]), {}),
     "scaled": (Architecture(["conv", "activation", "conv"], residual=True, residual_scale=0.3), {"activation": "tanh"}),

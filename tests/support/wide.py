@@ -61,7 +61,7 @@ def layer(rng, architecture, state, epsilon=0.0, kernel_size=1, boundary="period
             if step == "convolution":
                 state = convolution(rng, state, state[0].shape[1], kernel_size, boundary, side)
             else:
-                state = batch_norm(state, epsilon) if step == "batch_norm" else relu(state)
+                state = {"batch_norm": lambda x: batch_norm(x, epsilon), "relu": relu}[step](state)
             places.append(state)
     places = places[: len(steps) + 1]
     return [*places, (state[0] + start[0], state[1] + start[1])] if residual else places

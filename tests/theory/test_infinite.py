@@ -8,7 +8,7 @@ from moments_dnns.moments import split_name
 from moments_dnns.theory import closed_forms
 from moments_dnns.theory.gram import MOST_POINTS, effective_rank
 from moments_dnns.theory.infinite import infinite_width
-from tests.support import wide
+from tests.support import oracle, wide
 
 GEOMETRIES = [(1, "periodic", 1), (3, "periodic", 3), (3, "symmetric", 3), (3, "zero_padding", 3), (2, "periodic", 2)]
 
@@ -50,7 +50,7 @@ def test_vanilla_layers_conserve_squares(kernel_size, boundary, side):
     np.testing.assert_allclose(theory["mu2_noise_loc3"], np.diag(noise).mean(), rtol=1e-12)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", oracle.ARCHITECTURES)
 def test_a_layer_begins_where_the_last_one_ended(architecture):
     gram, noise, cross = wide.draw_grams(6)
     theory = infinite_width(architecture, gram, 5, noise_gram=noise, cross_gram=cross, epsilon=1e-3)
@@ -61,7 +61,7 @@ def test_a_layer_begins_where_the_last_one_ended(architecture):
         np.testing.assert_allclose(theory[f"{moment}_loc1"][1:], theory[f"{moment}_{last}"][:-1], rtol=1e-9)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", oracle.ARCHITECTURES)
 def test_scales_and_order_change_what_they_should(architecture):
     gram, noise, cross = wide.draw_grams(6)
     theory = infinite_width(architecture, gram, 20, noise_gram=noise, cross_gram=cross)
@@ -102,7 +102,7 @@ REPEATS, CHANNELS = 12, 16_000
 
 @pytest.mark.parametrize("correlated", [False, True])
 @pytest.mark.parametrize("epsilon", [0.0, 0.5])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", oracle.ARCHITECTURES)
 def test_one_layer_is_that_of_brute_force(architecture, epsilon, correlated):
     assert_brute_force(architecture, wide.draw_grams(6, correlated=correlated), epsilon=epsilon)
 

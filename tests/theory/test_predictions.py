@@ -4,7 +4,7 @@ import attrs
 import numpy as np
 import pytest
 
-from moments_dnns import ARCHITECTURES, Architecture, Step
+from moments_dnns import Architecture, Step
 from moments_dnns.data import load_images
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.theory import closed_forms
@@ -12,7 +12,7 @@ from moments_dnns.theory.closed_forms import residual_sensitivity
 from moments_dnns.theory.gram import MOST_POINTS
 from moments_dnns.theory.infinite import Prediction, infinite_width
 from moments_dnns.theory.predictions import first_grams, predict, predict_experiment
-from tests.support import wide
+from tests.support import oracle, wide
 from tests.support.oracle import convolve
 
 BATCH, DEPTH, EPSILON = 12, 6, 1e-3
@@ -40,7 +40,7 @@ def relative_errors(architecture, grams, theory, channels):
     return {name: (values.mean(), values.std(ddof=1) / np.sqrt(len(values))) for name, values in table.items()}
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", BIASED)
 def test_the_error_falls_as_one_over_the_width(architecture):
     grams = wide.draw_grams(BATCH, seed=3)
     theory = infinite_width(architecture, grams[0], DEPTH, epsilon=EPSILON, noise_gram=grams[1], cross_gram=grams[2])
@@ -64,7 +64,7 @@ SCALED = Architecture(["activation", "conv"], residual=True, residual_scale=0.5)
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("architecture", [*ARCHITECTURES, pytest.param(SCALED, id="scaled")])
+@pytest.mark.parametrize("architecture", [*oracle.ARCHITECTURES, pytest.param(SCALED, id="scaled")])
 def test_the_library_has_the_moments_of_the_theory(architecture):
     from moments_dnns.simulation.realizations import Simulator
 

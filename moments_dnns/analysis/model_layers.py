@@ -1,4 +1,4 @@
-"""The moments along the layers of a characterized model: which layers amplify the noise, and what the figure draws."""
+"""The moments along the layers of a characterized model: the arrays of its figure, and its most amplifying layers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from moments_dnns.descriptions.characterization import Characterization
 from moments_dnns.moments import DECIBELS
 from moments_dnns.results.moments import Moments
 
-# The part of a layer's name that says in which block it lies: of nested models, or as in keras.applications.
+# The block in the name of a layer: the name of a nested model, or a block as keras.applications name them.
 BLOCK = re.compile(r"[^/]+(?=/)|.*?block_?\d+[a-z]?(_block_?\d+)?")
 
 
 def layer_arrays(moments: Moments) -> dict[str, np.ndarray]:
-    """Return what `plot_layers` draws of a characterized model.
+    """Return the arrays that `plot_layers` draws of a characterized model.
 
-    The shape of the signal is described by two numbers without a scale: `mu4 / mu2^2`, which is 3 for a Gaussian and
+    Two of them describe the distribution of the signal whatever its scale: `mu4 / mu2^2`, which is 3 for a Gaussian and
     larger for few large values, and `nu1 / sqrt(nu2)`, which is 1 where all magnitudes are equal and sqrt(2 / pi) for a
     Gaussian.
 
     Args:
-        moments: What `characterize` returned.
+        moments: The result of `characterize`.
 
     Returns:
         Arrays of shape (num_realizations, num_layers): `log_chi`; `growth`, chi after a layer over chi of its inputs;
@@ -34,7 +34,7 @@ def layer_arrays(moments: Moments) -> dict[str, np.ndarray]:
         of the layers from 1 on.
 
     Raises:
-        TypeError: If it is anything else.
+        TypeError: If `moments` is anything else.
 
     Example:
 
@@ -49,7 +49,7 @@ def layer_arrays(moments: Moments) -> dict[str, np.ndarray]:
         raise TypeError(
             refusal("moments must be those of a model, which characterize() returns.", moments=type(moments).__name__)
         )
-    with np.errstate(divide="ignore", invalid="ignore"):  # what is not finite is reported when it is drawn
+    with np.errstate(divide="ignore", invalid="ignore"):  # figures warn of numbers that are not finite
         return {
             "log_chi": moments["log_chi"],
             "growth": np.exp(moments["log_growth"]),
@@ -62,13 +62,13 @@ def layer_arrays(moments: Moments) -> dict[str, np.ndarray]:
 
 
 def blocks(layers: Sequence[str]) -> Iterator[tuple[str, int, int]]:
-    """Yield the blocks of neighbouring layers, as far as names tell: `block1_conv1`, `conv2_block1_add`, `top/dense`.
+    """Yield the blocks of neighbouring layers, from names such as `block1_conv1`, `conv2_block1_add`, `top/dense`.
 
     Args:
         layers: Names of layers, in the order of the model.
 
     Yields:
-        The name of a block, the position of its first layer, and how many layers it has.
+        The name of a block, the position of its first layer, and its number of layers.
 
     Example:
 
@@ -91,12 +91,12 @@ def _block(layer: str) -> str:
 def layer_summary(moments: Moments, count: int = 10) -> str:
     """Return a table of the layers of a model that amplify the noise most.
 
-    The growth of a layer is chi behind it over chi of its inputs taken together, in dB (20 log10), as the mean over
+    The growth of a layer is chi after it over chi of its inputs taken together, in dB (20 log10), as the mean over
     realizations with its standard error.
 
     Args:
-        moments: What `characterize` returned.
-        count: How many layers are listed at most.
+        moments: The result of `characterize`.
+        count: Largest number of layers in the table.
 
     Returns:
         A few lines of text.
@@ -137,7 +137,7 @@ def layer_summary(moments: Moments, count: int = 10) -> str:
 
 
 def _aligned(table: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    """Yield the lines of a table: the first column to the left, numbers to the right."""
+    """Yield the lines of a table, with the first column aligned to the left and the others to the right."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for name, *numbers in table:
         yield "  " + "  ".join([name.ljust(widths[0]), *map(str.rjust, numbers, widths[1:])])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from moments_dnns.analysis.layers import blocks, layer_arrays, layer_summary
+from moments_dnns.analysis.model_layers import blocks, layer_arrays, layer_summary
 from moments_dnns.plots.models import plot_layers
 from tests.support.characterized import characterized
 

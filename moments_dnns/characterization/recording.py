@@ -1,0 +1,199 @@
+"""The calls of a model's own layers, recorded while the model runs, and the model as it was before."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from moments_dnns import _keras_internals as internals
+from moments_dnns.layers.state import Tensor
+
+from .network import Network, names_of
+
+# Layers that call the layer they hold once for every step of a sequence: their output is measured, not the steps.
+CLOSED = (keras.layers.RNN, keras.layers.TimeDistributed)
+
+
+class Call(NamedTuple):
+    """One call of a layer of a model, or of a function of its graph.
+
+    Args:
+        name: The layer's name, after those of the layers it lies in; a later call of the same layer has a number.
+        part: What was called.
+        outputs: The tensors that it returned.
+        arguments: Its arguments as words, tensors by the calls that they come from.
+        is_block: Whether layers within it were called.
+    """
+
+    name: str
+    part: Any
+    outputs: tuple[Tensor, ...]
+    arguments: Any
+    is_block: bool
+
+
+class Recorder:
+    """Records the calls of the parts of a model, while the context that `recording` makes is open.
+
+    Args:
+        parts: The layers and functions.
+        added: Tensors that are added to the outputs of calls, by the name of the call.
+    """
+
+    def __init__(self, parts: Sequence[Any], added: Mapping[str, Tensor]):
+        self.added = added
+        self.calls: list[Call] = []
+        self.names = names_of(parts)
+        self.level = _level()
+        self.within: list[str] = []
+        self.closed = False
+        self.taken: set[str] = set()
+        self.known: dict[int, str] = {}
+
+    def wrapped(self, part: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the call of a part with its record."""
+
+        @functools.wraps(call)
+        def recorded(*args: Any, **kwargs: Any) -> Any:
+            if self.closed or _level() != self.level:
+                return call(*args, **kwargs)
+            name = self._unique("/".join([*self.within, self.names[id(part)]]))
+            arguments = self._described(args, kwargs)
+            before, closed_before = len(self.calls), self.closed
+            self.within.append(self.names[id(part)])
+            self.closed = isinstance(part, CLOSED)
+            try:
+                outputs = call(*args, **kwargs)
+            finally:
+                self.within.pop()
+                self.closed = closed_before
+            outputs = self._with_added(name, outputs)
+            flat = tuple(keras.tree.flatten(outputs))
+            self.calls.append(Call(name, part, flat, arguments, len(self.calls) > before))
+            self.known |= {id(tensor): f"{name}:{place}" for place, tensor in enumerate(flat)}
+            return outputs
+
+        return recorded
+
+    def _unique(self, name: str) -> str:
+        numbered, number = name, 1
+        while numbered in self.taken:
+            number += 1
+            numbered = f"{name}@{number}"
+        self.taken.add(numbered)
+        return numbered
+
+    def _with_added(self, name: str, outputs: Any) -> Any:
+        if name not in self.added:
+            return outputs
+        total = outputs + ops.cast(self.added[name], outputs.dtype)
+        internals.copy_mask(outputs, total)
+        return total
+
+    def _described(self, args: Any, kwargs: Any) -> Any:
+        def word(value: Any) -> Any:
+            if id(value) in self.known:
+                return self.known[id(value)]
+            return "tensor" if hasattr(value, "shape") else value
+
+        return keras.tree.map_structure(word, [list(args), {k: v for k, v in kwargs.items() if k != "training"}])
+
+
+@contextmanager
+def recording(net: Network, batch_statistics: bool, added: Mapping[str, Tensor] | None = None) -> Iterator[list[Call]]:
+    """Record the calls of the parts of a model within a context, in the order in which they end.
+
+    Args:
+        net: The model.
+        batch_statistics: Whether batch normalization takes the statistics of the batch, as constants for the noise.
+        added: Tensors to add to outputs, by the names of calls.
+
+    Example:
+
+    >>> from moments_dnns.characterization.inputs import feed
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="dense")])
+    >>> net = Network(model, feed(model, np.eye(4)), tuple(model.layers))
+    >>> with recording(net, False) as calls:
+    ...     _ = net([np.eye(4)])
+    >>> [call.name for call in calls]
+    ['dense']
+    """
+    recorder = Recorder(net.parts, added or {})
+    with ExitStack() as stack:
+        for part in (net.model, *net.parts):
+            stack.enter_context(_replaced(part, **_adapted(part, batch_statistics)))
+        for part in net.parts:
+            calls = {name: getattr(part, name) for name in ("call", "quantized_call") if hasattr(part, name)}
+            wrapped = {name: recorder.wrapped(part, call) for name, call in calls.items()}
+            stack.enter_context(_replaced(part, **wrapped))
+        yield recorder.calls
+
+
+def _adapted(part: Any, batch_statistics: bool) -> dict[str, Any]:
+    """Return what a part has instead of its own attributes while it is measured."""
+    fused = (name for name in internals.FUSED if hasattr(part, name))
+    attributes: dict[str, Any] = {internals.REMATERIALIZED: None, **dict.fromkeys(fused, False)}
+    if batch_statistics and isinstance(part, keras.layers.BatchNormalization):
+        call, statistics = part.call, internals.batch_statistics(part)
+
+        @functools.wraps(call)
+        def as_in_training(*args: Any, **kwargs: Any) -> Any:
+            args, kwargs, training = internals.without_training(part, args, kwargs)
+            return call(*args, **kwargs, training=training is not False)
+
+        @functools.wraps(statistics)
+        def as_constants(*args: Any, **kwargs: Any) -> Any:
+            return keras.tree.map_structure(ops.stop_gradient, statistics(*args, **kwargs))
+
+        attributes |= {"call": as_in_training, internals.BATCH_STATISTICS: as_constants}
+    return attributes
+
+
+@contextmanager
+def _replaced(part: Any, **attributes: Any) -> Iterator[None]:
+    own = vars(part)
+    before = {name: own[name] for name in attributes if name in own}
+    try:
+        own.update(attributes)
+        yield
+    finally:
+        for name in attributes:
+            own.pop(name, None)
+        own.update(before)
+
+
+def _level() -> Any:
+    """Return what tells apart the function that is traced now from the bodies of loops within it."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        return id(importlib.import_module("tensorflow").compat.v1.get_default_graph())
+    if backend == "jax":
+        return importlib.import_module("jax.extend").core.get_opaque_trace_state(convention="nnx")
+    return None
+
+
+@contextmanager
+def unchanged(parts: Sequence[Any]) -> Iterator[None]:
+    """Give back to layers and functions, at the end of a context, the attributes that they had at its beginning."""
+    lists = ("_inbound_nodes", "_outbound_nodes", "_losses")
+    before = [
+        (vars(part), dict(vars(part)), {name: list(vars(part)[name]) for name in lists if name in vars(part)})
+        for part in parts
+    ]
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        for own, attributes, contents in before:
+            own.clear()
+            own.update(attributes)
+            for name, content in contents.items():
+                own[name][:] = content
