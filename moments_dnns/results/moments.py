@@ -85,8 +85,6 @@ class Moments(Mapping[str, np.ndarray], Generic[AnyDescription]):
                     num_realizations=self.experiment.num_realizations,
                 )
             )
-        if len(set(self)) < len(self.arrays):
-            raise ValueError(refusal("expected values or logarithms of a moment, not both.", arrays=list(self.arrays)))
         expected, described = (self.num_realizations, self.experiment.num_computations), self.experiment.described
         for name, array in self.arrays.items():
             if name not in described and array.shape != expected:
@@ -97,6 +95,8 @@ class Moments(Mapping[str, np.ndarray], Generic[AnyDescription]):
                 )
             if name in described and name in given.keys() and not np.array_equal(array, given[name]):
                 raise ValueError(refusal(f"{name} must agree with the experiment.", **{name: given[name]}))
+        if len(set(self)) < len(self.arrays):
+            raise ValueError(refusal("expected values or logarithms of a moment, not both.", arrays=list(self.arrays)))
 
     @property
     def num_realizations(self) -> int:

@@ -20,6 +20,7 @@ from moments_dnns.descriptions.architecture import Architecture
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.descriptions.keras_objects import is_local, specification
 from moments_dnns.descriptions.parameters import documented, pick
+from moments_dnns.moments import kept_name
 from moments_dnns.results.moments import Moments
 from moments_dnns.results.record import indices
 from moments_dnns.results.writers import Writer, check_writable, open_writer
@@ -209,7 +210,9 @@ def _computed(
 
 
 def _committed(moments: Moments[Experiment]) -> dict[int, Row]:
-    return _rows(indices(moments.sources), {name: moments[name] for name in moments.experiment.array_names})
+    return _rows(
+        indices(moments.sources), {name: moments[name] for name in map(kept_name, moments.experiment.array_names)}
+    )
 
 
 def _rows(realizations: Sequence[int], arrays: Mapping[str, np.ndarray]) -> dict[int, Row]:

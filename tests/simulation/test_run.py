@@ -122,8 +122,8 @@ def test_realizations_depend_on_their_index_alone(reference):
         reference.provenance["threads"],
         [4, 1],
     )
-    for name in reference.experiment.array_names:
-        np.testing.assert_array_equal(chunk.arrays[name], reference[name][[4, 1]])
+    for name, array in chunk.arrays.items():
+        np.testing.assert_array_equal(array, reference.arrays[name][[4, 1]])
 
 
 @backend
@@ -213,10 +213,12 @@ def test_only_float32_is_accepted():
 
 
 def test_another_backend_is_refused():
+    import keras
+
     with pytest.raises(RuntimeError, match="every worker"):
         use_backend("numpy")
     with pytest.raises(RuntimeError, match="every worker"):
-        describe_device("numpy")
+        describe_device("jax" if keras.backend.backend() == "tensorflow" else "tensorflow")
 
 
 def test_nothing_is_printed_unless_asked_for(capfd):
