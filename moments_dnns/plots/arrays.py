@@ -9,7 +9,8 @@ import numpy as np
 
 from moments_dnns._validation import one_of, refusal, text, warn, whole
 from moments_dnns.analysis.arrays import CheckedArrays, checked_depth, checked_mapping
-from moments_dnns.moments import derive, stored_name
+from moments_dnns.moments import derive, kept_name, stored_name
+from moments_dnns.results.provenance import pruned_in_words
 
 from .figures import FIGURES
 from .specs import Drawing
@@ -68,7 +69,9 @@ def read_logarithms(type_plot: str, moments: Mapping[str, Any], drawing: Drawing
     if missing:
         raise ValueError(
             refusal(
-                f"{type_plot} draws {', '.join(drawing.needs)}; missing: {', '.join(missing)}.", moments=list(moments)
+                f"{type_plot} draws {', '.join(drawing.needs)}; missing: {', '.join(missing)}."
+                f"{pruned_in_words(getattr(moments, 'provenance', {}))}",
+                moments=list(moments),
             )
         )
     data |= {name: _COUNTS[name](moments[name], arrays.shape) for name in drawing.needs if name in _COUNTS}
@@ -76,7 +79,7 @@ def read_logarithms(type_plot: str, moments: Mapping[str, Any], drawing: Drawing
 
 
 def _logarithm(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray | None:
-    stored = stored_name(name)
+    stored = kept_name(stored_name(name))
     with np.errstate(divide="ignore", invalid="ignore"):  # `_finite_only` warns of numbers that are not finite
         try:
             array = np.asarray(derive(arrays, stored), np.float64)

@@ -155,6 +155,8 @@ def predict_experiment(experiment: Experiment, images: Images, realizations: Seq
 
     Reference: section 6 of arXiv 1811.03087.
     """
+    if not isinstance(experiment, Experiment):
+        raise TypeError(refusal("experiment must be an Experiment.", experiment=experiment))
     if realizations is None:
         realizations = range(min(8, experiment.num_realizations))
     indices = [whole(0)("realizations", index) for index in realizations]

@@ -10,7 +10,9 @@ from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.moments import stored_name
 from moments_dnns.plots.arrays import read_logarithms
 from moments_dnns.plots.figures import FIGURES
+from moments_dnns.results.moments import Moments
 from tests.support.published import MAKERS, arrays
+from tests.support.synthetic import describe
 
 # What pruning keeps, as the page of the science says it.
 KEPT = {
@@ -181,3 +183,20 @@ def test_res_depth_in_any_integer_form(res_depth):
 def test_other_res_depths_are_refused(res_depth, error):
     with pytest.raises(error, match="res_depth must be an integer of at least 1"):
         read_logarithms("bn_res", arrays("bn_res") | {"res_depth": res_depth})
+
+
+def test_an_array_that_pruning_removed_is_said_to_be_pruned():
+    pruned = Moments({"nu2_signal_loc3": np.ones((6, 2))}, describe(), provenance={"pruned_for": "vanilla_histo"})
+    with pytest.raises(ValueError, match=r"missing: .*\. It was pruned for vanilla_histo\. Received"):
+        read_logarithms("bn_ff", pruned)
+
+
+def test_moments_beyond_float64_are_drawn():
+    deep = {
+        "log_nu2_signal_loc3": np.full((3, 1), -2000.0),
+        "log_mu2_noise_loc3": np.full((3, 1), -2001.0),
+        "depth": [9],
+    }
+    drawn = read_logarithms("vanilla_histo", deep)
+    assert (drawn["nu2_signal_loc3"] == -2000.0).all()
+    assert (drawn["mu2_noise_loc3"] == -2001.0).all()
