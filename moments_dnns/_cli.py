@@ -85,7 +85,7 @@ def application(name: str, commands: Callable[..., Any] | Mapping[str, Callable[
 
 
 def call(app: App, argv: Sequence[str] | None = None, interrupted: str = "interrupted") -> int:
-    """Run the command that the arguments name and return the exit code: 0; 2 after an error; 130 or 143 if interrupted.
+    """Run the command that the arguments name; return 0, 2 after an error, and 130 or 143 after an interrupt.
 
     An error of any kind is printed as one line on stderr; in Python's development mode (`-X dev`) it is raised.
     Letters that the output cannot hold, such as a chi in ASCII, are written as escapes.

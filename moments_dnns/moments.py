@@ -71,7 +71,6 @@ DERIVATIONS: dict[str, tuple[tuple[tuple[str, ...], Callable[..., np.ndarray]], 
 # The logarithms that are stored instead of quantities that grow exponentially.
 STORED_AS = {"chi": "log_chi", "mu2_noise": "log_mu2_noise"}
 
-
 # Names under which results keep the moments of the signal, which can leave the range of float64 as well.
 KEPT_AS = {name: f"log_{name}" for name, moment in MOMENTS.items() if moment.power and not moment.logarithm}
 MEASURED_AS = {kept: name for name, kept in KEPT_AS.items()}

@@ -20,7 +20,6 @@ SECONDS_FOR_GIT = 10.0
 
 PACKAGES = ("moments_dnns", "numpy", "keras", "tensorflow", "jax", "torch")
 
-
 # What last digits depend on, beside the description: the threads within an operation on a CPU, None elsewhere.
 DECISIVE = ("backend", "threads")
 

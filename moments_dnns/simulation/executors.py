@@ -26,21 +26,16 @@ from .realizations import Chunk
 # How often a chunk is tried again when its worker dies, raises or is lost.
 NUM_RETRIES = 2
 
-
 # So many chunks are on their way for each worker: enough to keep it busy, few enough that nothing piles up.
 CHUNKS_PER_WORKER = 2
 
-
 WORKERS_WHERE_UNKNOWN = 128  # an executor need not tell how many it has
 
-
 SECONDS_BETWEEN_SIGNS = 0.5
-
 
 # So long a worker lives on after a SIGTERM that is not the coordinator's. A scheduler sends it to all processes of a
 # job, and the coordinator must not start others for those that died while it saves what is finished.
 SECONDS_TO_LEAVE = 10.0
-
 
 Task = Callable[[Sequence[int]], Chunk]
 

@@ -144,7 +144,6 @@ def build_network(experiment: Experiment, image_shape: tuple[int, ...]) -> keras
 # On an accelerator, so many numbers in the signals and noises of one layer keep all of it busy.
 NUMBERS_PER_CALL = 2**21
 
-
 # Realizations in one call, at most.
 MOST_PER_CALL = 64
 

@@ -34,7 +34,6 @@ from .realizations import Chunk, run_chunk, stream_chunks
 
 Chunks = Generator[Chunk | None]
 
-
 # Finished realizations are made durable this often, the first one at once; and less often on a slow disk, so that
 # commits take a small share of the time.
 SECONDS_BETWEEN_COMMITS = 1.0
