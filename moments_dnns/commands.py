@@ -229,7 +229,7 @@ def _row_of(name: str) -> tuple[str, ...]:
     """Return the cells of an experiment in the table of `list`."""
     from moments_dnns.results.files import CorruptExperimentError
     from moments_dnns.results.folders import experiment_folder
-    from moments_dnns.results.record import num_rows
+    from moments_dnns.results.sources import num_rows
     from moments_dnns.results.transactions import num_bytes, read_record
 
     folder = experiment_folder(name)

@@ -11,7 +11,7 @@ from moments_dnns._validation import refusal, warn
 from moments_dnns.data import Images, load_images
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.results.moments import Moments
-from moments_dnns.results.record import indices
+from moments_dnns.results.sources import indices
 from moments_dnns.theory.finite import Density, log_norm_density
 from moments_dnns.theory.gram import MOST_POINTS
 from moments_dnns.theory.predictions import ASSUMPTIONS, predict_experiment

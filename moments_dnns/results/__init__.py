@@ -3,7 +3,7 @@
 From the ground up, each module knowing those before it only:
 
     files, folders, provenance    durable files; where experiments lie, and locks; versions and times
-    record                        what `experiment.json` says
+    sources, record               which realizations; what `experiment.json` says
     moments, transactions         the arrays of a result in memory; how they change on a disk
     allocation                    the arrays of an experiment that is being run
     experiments, writers          what is done to saved experiments; where a run puts its realizations

@@ -14,7 +14,8 @@ from moments_dnns.moments import kept_name, stored_name
 from .folders import experiment_folder, folder_locked, folders_with, locked, npy_folder
 from .moments import Moments
 from .provenance import changes, combine
-from .record import Record, Source, in_words, is_array_name, joined, num_rows, overlap
+from .record import Record, in_words, is_array_name
+from .sources import Source, joined, num_rows, overlap
 from .transactions import RECORD_FILE, is_own, num_bytes, publish, read_experiment, remove, writing
 
 MOST_NAMES = 20  # that a message lists

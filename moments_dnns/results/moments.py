@@ -13,7 +13,7 @@ from moments_dnns.descriptions.base import AnyDescription, Description
 from moments_dnns.moments import array_name, measured_name, split_name
 
 from .provenance import pruned_in_words
-from .record import Source, num_rows, overlap
+from .sources import Source, num_rows, overlap
 
 if TYPE_CHECKING:
     import pandas as pd

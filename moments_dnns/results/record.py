@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import attrs
 import numpy as np
@@ -24,6 +24,7 @@ from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.moments import KEPT_AS, MOMENTS, STORED_AS, measured_name, place_number, split_name
 
 from .checksums import EMPTY, checksum, digest
+from .sources import Source, num_rows, overlap
 
 # What an experiment had, before there was a parameter for it, by the last schema that lacks it. Schema 4 lacks `kind`.
 EARLIER: dict[int, dict[str, Any]] = {
@@ -49,58 +50,6 @@ DESCRIBED = ("depth", "res_depth", "layer")  # arrays that follow from descripti
 LONGEST_DEPTH = 2**31  # more than any network has; a larger one in a file would exhaust the memory
 
 LARGEST_RECORD = 2**23  # bytes of `experiment.json`, a hundred times those of a long run with many resumptions
-
-
-class Source(NamedTuple):
-    """Realizations start, ..., stop - 1 of a seed."""
-
-    seed: int
-    start: int
-    stop: int
-
-
-def num_rows(sources: Iterable[Source]) -> int:
-    """Return how many realizations there are in all."""
-    return sum(source.stop - source.start for source in sources)
-
-
-def indices(sources: Iterable[Source]) -> list[int]:
-    """Return the indices of realizations, in the order of their sources.
-
-    Example:
-
-    >>> indices([Source(0, 3, 5), Source(0, 0, 1)])
-    [3, 4, 0]
-    """
-    return [index for source in sources for index in range(source.start, source.stop)]
-
-
-def joined(sources: Iterable[Source]) -> tuple[Source, ...]:
-    """Return the same realizations in the same order, with neighbours made one.
-
-    Example:
-
-    >>> joined([Source(0, 0, 10), Source(0, 10, 15), Source(1, 0, 5)])
-    (Source(seed=0, start=0, stop=15), Source(seed=1, start=0, stop=5))
-    """
-    longest: list[Source] = []
-    for source in sources:
-        if longest and (source.seed, source.start) == (longest[-1].seed, longest[-1].stop):
-            source = Source(source.seed, longest.pop().start, source.stop)
-        longest.append(source)
-    return tuple(longest)
-
-
-def overlap(sources: Iterable[Source]) -> Source | None:
-    """Return a source that shares realizations of its seed with another one, if there is any."""
-    return next(
-        (
-            after
-            for before, after in pairwise(sorted(sources))
-            if before.seed == after.seed and before.stop > after.start
-        ),
-        None,
-    )
 
 
 def in_words(differences: Mapping[str, tuple[Any, Any]]) -> str:

@@ -44,7 +44,8 @@ from moments_dnns._validation import refusal
 from .checksums import checksum
 from .files import CorruptExperimentError, check_plain, read_array, replace_file, sync_folder, write_array
 from .folders import experiment_folder, folder_locked, locked, npy_folder
-from .record import DESCRIBED, LARGEST_RECORD, Record, is_array_name, num_rows
+from .record import DESCRIBED, LARGEST_RECORD, Record, is_array_name
+from .sources import num_rows
 
 RECORD_FILE = "experiment.json"
 TEMPORARY_RECORD_FILE = "experiment.json.tmp"

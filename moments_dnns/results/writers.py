@@ -22,7 +22,8 @@ from .files import read_array, write_rows
 from .folders import experiment_folder
 from .moments import Moments
 from .provenance import begin, end
-from .record import Record, Source, indices, joined, num_rows
+from .record import Record
+from .sources import Source, indices, joined, num_rows
 from .transactions import RECORD_FILE, read_experiment, read_record, settle, write_record, writing
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from moments_dnns.results.folders import experiment_folder
-from moments_dnns.results.record import num_rows
+from moments_dnns.results.sources import num_rows
 from moments_dnns.results.transactions import read_record
 
 

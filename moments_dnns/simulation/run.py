@@ -22,7 +22,7 @@ from moments_dnns.descriptions.keras_objects import is_local, specification
 from moments_dnns.descriptions.parameters import documented, pick
 from moments_dnns.moments import kept_name
 from moments_dnns.results.moments import Moments
-from moments_dnns.results.record import indices
+from moments_dnns.results.sources import indices
 from moments_dnns.results.writers import Writer, check_writable, open_writer
 
 from .convergence import Convergence, Row

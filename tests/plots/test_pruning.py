@@ -7,7 +7,7 @@ from moments_dnns.moments import stored_name
 from moments_dnns.plots.figures import FIGURES
 from moments_dnns.plots.pruning import prune_experiment
 from moments_dnns.results.experiments import load_experiment, save_experiment
-from moments_dnns.results.record import Source
+from moments_dnns.results.sources import Source
 from tests.support.synthetic import complete, describe, folder_bytes, is_genuine, run
 
 

@@ -20,7 +20,7 @@ from moments_dnns.results.experiments import (
     save_experiment,
 )
 from moments_dnns.results.moments import Moments
-from moments_dnns.results.record import Source
+from moments_dnns.results.sources import Source
 from tests.support.harm import BY_NAME, READING, WRITING
 from tests.support.synthetic import complete, describe, folder_bytes, is_genuine, rows
 

@@ -7,7 +7,7 @@ import pytest
 
 from moments_dnns.moments import derive
 from moments_dnns.results.moments import Moments
-from moments_dnns.results.record import Source
+from moments_dnns.results.sources import Source
 from tests.support.synthetic import complete, describe, rows
 
 

@@ -24,7 +24,7 @@ from moments_dnns.results.experiments import (
     save_experiment,
 )
 from moments_dnns.results.files import CorruptExperimentError
-from moments_dnns.results.record import Source
+from moments_dnns.results.sources import Source
 from moments_dnns.results.writers import open_writer
 from tests.support.synthetic import complete, describe, finish, is_genuine, rows, run, writing_process
 
