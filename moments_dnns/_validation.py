@@ -161,5 +161,5 @@ def cause(error: Exception) -> str:
     'TypeError: no derivative'
     """
     lines = [line.strip() for line in re.sub("\x1b\\[[0-9;]*m", "", str(error)).splitlines()]
-    said = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
-    return f"{type(error).__name__}: {said[0] if said else ''}".strip()
+    own = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
+    return f"{type(error).__name__}: {own[0] if own else ''}".strip()

@@ -7,7 +7,7 @@ import pytest
 
 from moments_dnns._validation import (
     boolean,
-    first_line,
+    cause,
     non_negative,
     one_of,
     optional,
@@ -87,7 +87,7 @@ def test_a_warning_points_outside_of_the_library():
 
 @pytest.mark.parametrize(
     ("error", "line"),
-    [(ValueError("\n one\ntwo"), "ValueError:  one"), (KeyError("x"), "KeyError: 'x'"), (OSError(), "OSError:")],
+    [(ValueError("\n one\ntwo"), "ValueError: one"), (KeyError("x"), "KeyError: 'x'"), (OSError(), "OSError:")],
 )
 def test_an_error_in_one_line(error, line):
-    assert first_line(error) == line
+    assert cause(error) == line

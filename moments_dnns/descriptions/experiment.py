@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import attrs
 import numpy as np
 
-from moments_dnns._validation import boolean, non_negative, one_of, require, text, whole
+from moments_dnns._validation import boolean, non_negative, one_of, optional, require, text, whole
 from moments_dnns.moments import MOMENTS
 
 from .architecture import ARCHITECTURES, Architecture, checked_architecture
@@ -18,6 +18,8 @@ from .keras_objects import specified
 from .parameters import documented, parameter
 
 NAMES = ", ".join(f'`"{name}"`' for name in ARCHITECTURES)
+
+MOST_COMPUTATIONS = 100  # by default, as in the paper
 
 
 @documented()
@@ -88,7 +90,11 @@ class Experiment(Description):
         meaning='How often a residual unit repeats its steps: for `"bn_res"`, the number of its convolutions.',
     )
     num_computations: int = parameter(
-        whole(1), 100, group="numbers", meaning="Number of depths at which moments are taken; divides `total_depth`."
+        optional(whole(1)),
+        None,
+        group="numbers",
+        meaning="Number of depths at which moments are taken; divides `total_depth`. `None` stands for the largest "
+        "such number up to 100.",
     )
     seed: int = parameter(
         whole(0),
@@ -153,6 +159,9 @@ class Experiment(Description):
     )
 
     def __attrs_post_init__(self) -> None:
+        if self.num_computations is None:
+            # The only way to set a field of a frozen class, whose value follows from others.
+            object.__setattr__(self, "num_computations", self._most_computations())
         require(
             (
                 self.total_depth % self.num_computations == 0,
@@ -172,6 +181,12 @@ class Experiment(Description):
         )
         check_gain(self.kernel_initializer, self.gain, self.weights)
         self._check_structure()
+
+    def _most_computations(self) -> int:
+        """Return the largest number of measured depths up to `MOST_COMPUTATIONS` that depth and stages allow."""
+        stages = self.structure.stages
+        possible = (number for number in range(MOST_COMPUTATIONS, 0, -1) if self.total_depth % number == 0)
+        return next((number for number in possible if number % stages == 0), 1)
 
     def _check_structure(self) -> None:
         structure = self.structure

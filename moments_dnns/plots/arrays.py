@@ -9,6 +9,8 @@ import numpy as np
 
 from moments_dnns._validation import one_of, refusal, text, warn, whole
 from moments_dnns.analysis.arrays import CheckedArrays, checked_depth, checked_mapping
+from moments_dnns.descriptions.characterization import Characterization
+from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.moments import derive, kept_name, stored_name
 from moments_dnns.results.provenance import pruned_in_words
 
@@ -70,12 +72,23 @@ def read_logarithms(type_plot: str, moments: Mapping[str, Any], drawing: Drawing
         raise ValueError(
             refusal(
                 f"{type_plot} draws {', '.join(drawing.needs)}; missing: {', '.join(missing)}."
-                f"{pruned_in_words(getattr(moments, 'provenance', {}))}",
+                f"{pruned_in_words(getattr(moments, 'provenance', {}))}{_drawn_by(type_plot, moments)}",
                 moments=list(moments),
             )
         )
     data |= {name: _COUNTS[name](moments[name], arrays.shape) for name in drawing.needs if name in _COUNTS}
     return _finite_only(type_plot, data)
+
+
+def _drawn_by(type_plot: str, moments: Mapping[str, Any]) -> str:
+    """Return what the moments are of, and which function draws them, where that is another than the one called."""
+    description = getattr(moments, "experiment", None)
+    if isinstance(description, Characterization):
+        return " These are the layers of a model, which plot_layers draws."
+    if not isinstance(description, Experiment) or type_plot.startswith(description.name):
+        return ""
+    function = f"plot_{description.name}" if description.name in FIGURES else "plot_architecture"
+    return f" This experiment is of the architecture {description.structure}, which {function} draws."
 
 
 def _logarithm(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray | None:

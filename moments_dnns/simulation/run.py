@@ -54,7 +54,7 @@ def run_experiment(
     dataset: Any = "cifar10",
     epsilon: float = 1e-3,
     res_depth: int = 2,
-    num_computations: int = 100,
+    num_computations: int | None = None,
     seed: int = 0,
     compute_reff_signal: bool = True,
     compute_reff_noise: bool = True,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from moments_dnns.descriptions.boundaries import BOUNDARIES, NOTHING, read_pixels
+from moments_dnns.descriptions.boundaries import BOUNDARIES, PADDED, read_pixels
 from tests.support.oracle import pixel
 
 
@@ -17,6 +17,6 @@ def test_every_entry_of_a_kernel_reads_what_the_oracle_reads(height, width, kern
             for row in range(0, height, strides):
                 for column in range(0, width, strides):
                     seen = pixel(row + u - before, height, boundary), pixel(column + v - before, width, boundary)
-                    expected.append(NOTHING if None in seen else seen[0] * width + seen[1])
+                    expected.append(PADDED if None in seen else seen[0] * width + seen[1])
     read = read_pixels(height, width, kernel_size, boundary, strides)
     np.testing.assert_array_equal(read, np.reshape(expected, (kernel_size**2, -1)))

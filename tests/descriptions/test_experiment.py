@@ -66,3 +66,29 @@ def test_refused(make, error, message):
     with pytest.raises(error, match=message) as refused:
         make()
     assert "Received: " in str(refused.value)
+
+
+# Depth, stages, and how many depths are measured by default: the largest divisor up to 100 that the stages divide.
+MEASURED = [
+    (200, 1, 100),
+    (500, 1, 100),
+    (50, 1, 50),
+    (7, 1, 7),
+    (101, 1, 1),
+    (150, 3, 75),
+    (200, 3, 1),
+    (10**13, 1, 100),
+]
+
+
+@pytest.mark.parametrize(("depth", "stages", "number"), MEASURED)
+def test_depths_are_measured_as_often_as_they_can_be(depth, stages, number):
+    transition = ["dense"] if stages > 1 else []
+    architecture = Architecture(CONV, stages=stages, transition=transition)
+    if number % stages:
+        with pytest.raises(ValueError, match="stages must divide num_computations"):
+            described(architecture, total_depth=depth, num_computations=None)
+        return
+    experiment = described(architecture, total_depth=depth, num_computations=None)
+    assert experiment.num_computations == number
+    assert experiment == described(architecture, total_depth=depth, num_computations=number)

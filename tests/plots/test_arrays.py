@@ -6,6 +6,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
+from moments_dnns.descriptions.architecture import Architecture
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.moments import stored_name
 from moments_dnns.plots.arrays import read_logarithms
@@ -141,6 +142,20 @@ def test_missing_arrays_are_named():
         read_logarithms("bn_res", without("bn_res", "log_chi_loc2", "res_depth", "depth"))
     with pytest.raises(ValueError, match=r"vanilla draws .*; missing: chi_loc1, chi_loc3, reff_signal_loc3, depth"):
         read_logarithms("vanilla", {})
+
+
+@pytest.mark.parametrize(
+    ("architecture", "advice"),
+    [
+        ("bn_ff", r"of the architecture conv, batch_norm, activation, which plot_bn_ff draws"),
+        (Architecture(["conv", "layer_norm", "activation"]), r"layer_norm, activation, which plot_architecture draws"),
+    ],
+)
+def test_a_figure_of_another_architecture_says_which_it_is(architecture, advice):
+    experiment = Experiment(architecture, 2, 1, 4, 2, 1, num_computations=1)
+    moments = Moments({name: np.ones((1, 1)) for name in experiment.array_names}, experiment)
+    with pytest.raises(ValueError, match=rf"vanilla draws .*missing: reff_signal_loc3\. .*{advice}"):
+        read_logarithms("vanilla", moments)
 
 
 @pytest.mark.parametrize(
