@@ -220,6 +220,7 @@ def compiled(function: Callable[..., Any], within: bool = False) -> Callable[...
 
     Example:
 
+    >>> import keras
     >>> float(compiled(lambda x: x + 1)(keras.ops.ones(())))
     2.0
     """

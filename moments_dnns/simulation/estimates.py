@@ -19,7 +19,7 @@ def least_memory(experiment: Experiment, image_shape: tuple[int, ...]) -> int:
     Example:
 
     >>> least_memory(Experiment("vanilla", 2, 3, 512, 64, 1, num_computations=1), (32, 32, 3))
-    76546096
+    76546064
     """
     height, width = (experiment.layer_side(side) for side in image_shape[:2])
     layer = experiment.batch_size * height * width * experiment.num_channels

@@ -34,11 +34,12 @@ def interruptible(name: str | None) -> Iterator[None]:
 
     Example:
 
-    >>> with interruptible(None):
-    ...     raise KeyboardInterrupt
-    Traceback (most recent call last):
-    ...
-    KeyboardInterrupt: interrupted: nothing is saved, because the experiment has no name_experiment
+    >>> try:
+    ...     with interruptible(None):
+    ...         raise KeyboardInterrupt
+    ... except KeyboardInterrupt as interrupt:
+    ...     print(interrupt)
+    interrupted: nothing is saved, because the experiment has no name_experiment
     """
     ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     if ours:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from moments_dnns.moments import stored_name
+from moments_dnns.moments import kept_name, stored_name
 from moments_dnns.plots.figures import FIGURES
 from moments_dnns.plots.pruning import prune_experiment
 from moments_dnns.results.experiments import load_experiment, save_experiment
@@ -21,7 +21,7 @@ def test_pruning_keeps_what_the_figure_draws(architecture, npy_folder):
     pruned = load_experiment("demo")
     needs = FIGURES[architecture].needs
     assert set(pruned) == {stored_name(name) for name in needs}
-    assert {path.stem for path in (npy_folder / "demo").iterdir()} == {*pruned, "experiment"}
+    assert {path.stem for path in (npy_folder / "demo").iterdir()} == {*map(kept_name, pruned), "experiment"}
     assert all(np.array_equal(pruned[name], saved[name]) for name in needs)
     assert pruned.provenance["pruned_for"] == architecture
     assert prune_experiment(architecture, "demo") == 0
