@@ -21,7 +21,7 @@ from moments_dnns import _cli, commands, diagnose, list_experiments, load_experi
 from moments_dnns.commands import main
 from moments_dnns.descriptions.parameters import parameters_of
 from moments_dnns.plots.figures import FIGURES
-from moments_dnns.simulation.interruption import Terminated
+from moments_dnns.results.interruption import Terminated
 from moments_dnns.simulation.options import RunOptions
 from tests.support.synthetic import complete, describe, run
 

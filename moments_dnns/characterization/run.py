@@ -17,8 +17,9 @@ from moments_dnns._backend import describe_device
 from moments_dnns._validation import boolean, refusal, text, warn, whole
 from moments_dnns.descriptions.characterization import Characterization
 from moments_dnns.moments import by_kept_name, from_logarithms
+from moments_dnns.results.interruption import interruptible
 from moments_dnns.results.moments import Moments
-from moments_dnns.results.writers import Writer, check_writable, open_writer
+from moments_dnns.results.writers import SECONDS_BETWEEN_COMMITS, SHARE_OF_COMMITS, Writer, check_writable, open_writer
 
 from .behaviour import tell_of_behaviour
 from .forward import Forward, passes
@@ -29,9 +30,6 @@ from .recording import unchanged
 from .route import Route, channels_first, integers_among, route, without_idle
 from .tracing import Trace, trace
 from .weights import Weights, weights
-
-# Finished realizations are made durable this often; the disk then costs next to nothing.
-SECONDS_BETWEEN_COMMITS = 5.0
 
 
 def characterize(
@@ -134,7 +132,8 @@ def characterize(
         check_writable(name_experiment, description, overwrite)
         provenance = describe_device(keras.backend.backend(), any_policy=True)
         forward = Forward(net, path, traced.variables, description.array_names, reinitialize, channels_first(net.parts))
-        with open_writer(name_experiment, description, provenance, overwrite) as writer:
+        opened = open_writer(name_experiment, description, provenance, overwrite)
+        with interruptible(name_experiment), opened as writer:
             _run(writer, description, _realizer(description, forward, values, given), verbose)
             return writer.moments()
 
@@ -184,15 +183,16 @@ def _run(
 ) -> None:
     missing, total = writer.missing, description.num_realizations
     pending: dict[int, dict[str, np.ndarray]] = {}
-    last_commit = time.monotonic()
+    due = time.monotonic()
     with tqdm(total=total, initial=total - len(missing), unit="realization", disable=not verbose) as bar:
         try:
             for index in missing:
                 pending[index] = realize(index)
                 bar.update(1)
-                if time.monotonic() - last_commit > SECONDS_BETWEEN_COMMITS:
+                if (begun := time.monotonic()) >= due:
                     _commit(writer, pending)
-                    last_commit = time.monotonic()
+                    ended = time.monotonic()
+                    due = ended + max(SECONDS_BETWEEN_COMMITS, (ended - begun) / SHARE_OF_COMMITS)
         finally:
             # Also on Ctrl-C and on errors: what is finished is never lost.
             _commit(writer, pending)

@@ -6,5 +6,6 @@ From the ground up, each module knowing those before it only:
     sources, record               which realizations; what `experiment.json` says
     moments, transactions         the arrays of a result in memory; how they change on a disk
     allocation                    the arrays of an experiment that is being run
+    interruption                  what Ctrl-C and SIGTERM leave, in words
     experiments, writers          what is done to saved experiments; where a run puts its realizations
 """

@@ -26,6 +26,11 @@ from .record import Record
 from .sources import Source, indices, joined, num_rows
 from .transactions import RECORD_FILE, read_experiment, read_record, settle, write_record, writing
 
+# Finished realizations are made durable this often, the first one at once; and less often on a slow disk, so that
+# commits take a small share of the time.
+SECONDS_BETWEEN_COMMITS = 1.0
+SHARE_OF_COMMITS = 0.05
+
 
 class Writer(ABC, Generic[AnyDescription]):
     """What a run writes to: it knows which realizations are missing, and keeps those that are committed.

@@ -21,23 +21,18 @@ from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.descriptions.keras_objects import is_local, specification
 from moments_dnns.descriptions.parameters import documented, pick
 from moments_dnns.moments import kept_name
+from moments_dnns.results.interruption import interruptible
 from moments_dnns.results.moments import Moments
 from moments_dnns.results.sources import indices
-from moments_dnns.results.writers import Writer, check_writable, open_writer
+from moments_dnns.results.writers import SECONDS_BETWEEN_COMMITS, SHARE_OF_COMMITS, Writer, check_writable, open_writer
 
 from .convergence import Convergence, Row
 from .estimates import check_network
 from .executors import submit_all, visible_gpus, worker_pool
-from .interruption import interruptible
 from .options import CHUNK_SIZE, RunOptions
 from .realizations import Chunk, run_chunk, stream_chunks
 
 Chunks = Generator[Chunk | None]
-
-# Finished realizations are made durable this often, the first one at once; and less often on a slow disk, so that
-# commits take a small share of the time.
-SECONDS_BETWEEN_COMMITS = 1.0
-SHARE_OF_COMMITS = 0.05
 
 
 @documented(Experiment, RunOptions)

@@ -1,6 +1,7 @@
 """Any Keras model: against the built-in networks, against finite differences, and every kind of model there is."""
 
 import functools
+import signal
 import warnings
 
 import keras
@@ -9,6 +10,7 @@ import pytest
 from keras import layers, ops
 
 from moments_dnns import load_experiment
+from moments_dnns.characterization import run
 from moments_dnns.characterization.run import characterize as characterize_verbosely
 from moments_dnns.characterization.weights import weights
 from moments_dnns.layers.core import InitialState
@@ -598,3 +600,25 @@ def test_a_noise_that_dies_is_reported_with_its_layer():
     model = keras.Sequential([image_input(), layers.Rescaling(1.0, name="ok"), layers.Rescaling(0.0, name="dead")])
     with pytest.warns(RuntimeWarning, match="realization 0: log_mu2_noise is -inf at layer dead"):
         characterize(model, images(), noise=images(1))
+
+
+def test_sigterm_saves_what_is_finished(monkeypatch):
+    """The signal comes with the third realization; two are committed, and the same call goes on from there."""
+    realizer = run._realizer
+
+    def interrupted(*arguments):
+        realize = realizer(*arguments)
+
+        def until_the_third(index):
+            if index == 2:
+                signal.raise_signal(signal.SIGTERM)
+            return realize(index)
+
+        return until_the_third
+
+    monkeypatch.setattr(run, "_realizer", interrupted)
+    settings = {"num_realizations": 4, "name_experiment": "net"}
+    with pytest.raises(KeyboardInterrupt, match="2 of 4 realizations are saved in .*net; the same command goes on"):
+        characterize(nested(), images(), **settings)
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from moments_dnns import load_experiment, run_experiment
-from moments_dnns.simulation.interruption import Terminated, interruptible
+from moments_dnns.results.interruption import Terminated, interruptible
 from moments_dnns.simulation.realizations import Simulator
 from tests.support.synthetic import describe, heed_interrupts, run
 

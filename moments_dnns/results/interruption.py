@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from moments_dnns.results.folders import experiment_folder
-from moments_dnns.results.sources import num_rows
-from moments_dnns.results.transactions import read_record
+from .folders import experiment_folder
+from .sources import num_rows
+from .transactions import read_record
 
 
 class Terminated(KeyboardInterrupt):
