@@ -205,6 +205,8 @@ def test_predictions_are_those_of_the_measured_layers():
 def test_predictions_refuse_what_they_cannot_do():
     images = load_images(IMAGES)
     experiment = Experiment("vanilla", 2, 1, 4, 8, 1, dataset=images.label, num_computations=1)
+    with pytest.raises(TypeError, match="must be an Experiment. Received: experiment=None"):
+        predict_experiment(None, images)
     with pytest.raises(ValueError, match="at least one realization"):
         predict_experiment(experiment, images, [])
     with pytest.raises(ValueError, match="realizations must be an integer"):
