@@ -271,7 +271,7 @@ def through_doors(line):
         ("plot bn_ff seed0 --path x.doc", "path must end in"),
         ("plot summary seed0 seed1", "expected moments named"),
         ("plot summary seed0 --theory", "Received: type_plot='summary'"),
-        (" ".join(RUN), "num_computations must divide total_depth"),
+        (" ".join([*RUN, "--num_computations", "100"]), "num_computations must divide total_depth"),
         (" ".join(RUN) + " --num_computations 2 --dataset photo --name_experiment seed0", "seed0"),
         (" ".join(RUN) + " --num_computations 2 --gain -1", "Received: gain=-1.0"),
         (" ".join(RUN) + " --num_computations 2 --name_experiment ../x", "Received: name='../x'"),
