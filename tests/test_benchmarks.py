@@ -12,7 +12,7 @@ from benchmarks.bench import SETTINGS, TINY, Best, row
 from benchmarks.textbook import Textbook, effective_rank
 from moments_dnns import Experiment
 from moments_dnns.data import load_images
-from moments_dnns.moments import from_logarithms
+from moments_dnns.moments import derive, from_logarithms
 from moments_dnns.simulation.realizations import Simulator
 from tests.support.cases import CASES, draw_inputs, draw_network_kernels, make_experiment, propagate
 
@@ -45,7 +45,8 @@ def test_textbook_equals_the_library_in_law(architecture, weights):
     experiment = Experiment(architecture, 3, 1, 24, 8, 1, dataset="photo", num_computations=1, weights=weights)
     images, samples = load_images("photo"), 100
     simulator, textbook = Simulator(experiment, images), Textbook(experiment, images.images)
-    library = simulator.run(range(samples)).arrays
+    kept = simulator.run(range(samples)).arrays
+    library = {name: derive(kept, name) for name in simulator.experiment.array_names}
     runs = [textbook.run(realization) for realization in range(samples)]
     for name in experiment.array_names:
         both = np.stack([library[name], [run[name] for run in runs]])
