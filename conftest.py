@@ -6,10 +6,16 @@ import os
 from pathlib import Path
 from typing import Any
 
+from moments_dnns._backend import THREADS
+
 # They are read when the libraries are imported, hence before any test module is.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["MPLBACKEND"] = "Agg"
+# Where operations use one thread, one worker is this process: tests may look into it, and start no others.
+os.environ.setdefault("MOMENTS_DNNS_WORKERS", "1")
+for variable in THREADS.values():
+    os.environ.setdefault(variable, "1")
 # Tests run side by side: threads of NumPy would wait for each other, ten times as long as they work.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

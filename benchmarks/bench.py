@@ -25,7 +25,7 @@ from .common import (
     line,
     machine,
     measure,
-    measure_together,
+    measure_default,
     number,
     table,
     timed,
@@ -67,8 +67,8 @@ SETTINGS = {
 }
 TINY: dict[str, Any] = {"total_depth": 4, "num_channels": 16, "batch_size": 8, "num_computations": 2}
 HEADER = (
-    "setting | backend | s / realization | min to max | one on each core | first call (s) | peak memory (GiB)"
-    " | floor (s) | time / floor | textbook (s) | textbook / time"
+    "setting | backend | s / realization | one at a time | min to max | first call (s)"
+    " | peak memory (GiB) | floor (s) | time / floor | textbook (s) | textbook / time"
 )
 
 
@@ -117,20 +117,20 @@ def time_textbook(experiment: Experiment, repeats: int) -> float:
     return min(timed(partial(textbook.run, realization)) for realization in range(1, 1 + repeats))
 
 
-def row(name: str, backend: str, seen: Measurement, together: float, floor: float, textbook: float) -> list[str]:
+def row(name: str, backend: str, seconds: float, seen: Measurement, floor: float, textbook: float) -> list[str]:
     """Return a row of the table."""
     return [
         name,
         backend,
+        number(seconds),
         number(seen.median),
         f"{number(min(seen.seconds))} to {number(max(seen.seconds))}",
-        number(together),
         number(seen.first_call),
         number(seen.peak_memory / 2**30),
         number(floor),
-        number(seen.median / floor),
+        number(seconds / floor),
         number(textbook),
-        number(textbook / seen.median),
+        number(textbook / seconds),
     ]
 
 
@@ -144,8 +144,8 @@ def bench(settings: dict[str, Experiment], backends: Sequence[str], repeats: int
         textbook = isolated(time_textbook, experiment, max(1, repeats // 3), backend=backends[0])
         for backend in backends:
             seen = isolated(measure, experiment, repeats, backend=backend)
-            together = measure_together(experiment, repeats, backend)
-            rows.append(row(name, backend, seen, together, best.floor(experiment), textbook))
+            seconds = isolated(measure_default, experiment, repeats, backend=backend)
+            rows.append(row(name, backend, seconds, seen, best.floor(experiment), textbook))
             print(line(rows[-1]), flush=True)
     return f"{machine()}.\n\n{best.text} The textbook ran on {backends[0]}.\n\n{table(HEADER, rows)}"
 

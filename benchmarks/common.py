@@ -10,7 +10,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,12 +19,13 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from cyclopts import Parameter
 
-from moments_dnns import Experiment, _cli
+from moments_dnns import Experiment, _cli, run_experiment
 from moments_dnns._validation import refusal
 from moments_dnns.data import load_images
+from moments_dnns.descriptions.parameters import parameters_of
+from moments_dnns.execution.chunks import joined
 from moments_dnns.results.provenance import versions
-from moments_dnns.simulation.executors import WorkerPool
-from moments_dnns.simulation.realizations import Simulator, joined
+from moments_dnns.simulation.realizations import Simulator
 
 # The option of every benchmark that puts its results into README.md.
 WriteSwitch = Annotated[_cli.Switch, Parameter(name="--write")]
@@ -45,7 +46,7 @@ class Measurement(NamedTuple):
     first_call: float
     seconds: tuple[float, ...]
     peak_memory: int
-    arrays: dict[str, np.ndarray]
+    arrays: Mapping[str, np.ndarray]
 
     @property
     def finite(self) -> bool:
@@ -84,19 +85,17 @@ def measure(experiment: Experiment, repeats: int) -> Measurement:
     return Measurement(first_call, seconds, peak_memory(), joined(chunks).arrays)
 
 
-def measure_together(experiment: Experiment, repeats: int, backend: str) -> float:
-    """Return the seconds per realization of one process on every core, all at once, as `workers=` computes."""
-    pool = WorkerPool(cores())
-    futures = [pool.submit(measure_on, backend, experiment, repeats) for _ in range(cores())]
-    seconds = [second for future in futures for second in future.result().seconds]
-    pool.shutdown()
-    return statistics.median(seconds) / cores()
+def measure_default(experiment: Experiment, repeats: int) -> float:
+    """Return the seconds per realization of `run_experiment` as anybody calls it, once its workers are there."""
+    settings = {name: getattr(experiment, name) for name in parameters_of(Experiment)}
 
+    def run(num_realizations: int) -> float:
+        changes = {"num_realizations": num_realizations, "verbose": False}
+        return timed(lambda: run_experiment(**{**settings, **changes}))
 
-def measure_on(backend: str, experiment: Experiment, repeats: int) -> Measurement:
-    """Measure an experiment in this process, on a backend that is not imported yet."""
-    use(backend)
-    return measure(experiment, repeats)
+    run(2 * cores())  # every worker has its network then
+    count = repeats * cores()
+    return run(count) / count
 
 
 def cores() -> int:

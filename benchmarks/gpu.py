@@ -7,7 +7,7 @@ the results that `--write` puts there.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -72,7 +72,9 @@ def row(figure: str, experiment: Experiment, peak: float, seen: Measurement) -> 
     ]
 
 
-def largest_z(experiment: Experiment, one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> tuple[float, int]:
+def largest_z(
+    experiment: Experiment, one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]
+) -> tuple[float, int]:
     """Return by how many standard errors the means of two precisions differ at most, and of how many means.
 
     Compared are ln chi, effective ranks and the fourth moment, as logarithms, at every place and measured depth.

@@ -30,6 +30,14 @@ BEGINNINGS = {
         ["-c", f"from moments_dnns import load_experiment, plot_bn_ff; plot_bn_ff({LOAD}, path='figure.png')"],
         1.5,
     ),
+    "run_experiment of a small network": (
+        [
+            "-c",
+            "from moments_dnns import run_experiment; "
+            "run_experiment('bn_ff', 10, 1, 64, 16, 2, dataset='photo', verbose=False)",
+        ],
+        5.0,
+    ),
     "run_experiment.py --help": ([str(ROOT / "run_experiment.py"), "--help"], 0.5),
 }
 HEADER = "to begin | seconds, least of {} | goal"

@@ -111,23 +111,23 @@ PRECISION_CONTEXTS: dict[str, Callable[[Any, bool], AbstractContextManager[Any]]
 }
 
 
-def use_backend(backend: str) -> None:
+def use_backend(backend: str | None) -> None:
     """Start Keras on a backend, or check that it runs on that one if it is imported already.
 
     Args:
-        backend: `"tensorflow"`, `"jax"` or `"torch"`.
+        backend: `"tensorflow"`, `"jax"` or `"torch"`; None for Keras' own choice.
 
     Raises:
         RuntimeError: If Keras runs on another one.
     """
-    if "keras" not in sys.modules:
+    if backend and "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = backend
     # TensorFlow and JAX take all of a GPU's memory otherwise. The variables are read when the first GPU is used.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import keras
 
-    if keras.backend.backend() != backend:
+    if backend not in (None, keras.backend.backend()):
         raise RuntimeError(
             refusal(
                 f"expected the coordinator's Keras backend {backend!r} on every worker.",
@@ -141,17 +141,14 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def tensorflow_threads() -> int:
-    """Return how many threads TensorFlow uses, or would use if it started now, within an operation on a CPU."""
-    tensorflow = sys.modules.get("tensorflow")
-    chosen = tensorflow.config.threading.get_intra_op_parallelism_threads() if tensorflow else 0
-    return chosen or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0) or num_cores()
+# The variables that the backends read when they start: how many threads an operation on a CPU is split over.
+THREADS = {"tensorflow": "TF_NUM_INTRAOP_THREADS", "jax": "PJRT_NPROC", "torch": "OMP_NUM_THREADS"}
 
 
 def num_threads() -> int | None:
     """Return over how many threads Keras' backend splits the sums of an operation on a CPU: they decide last digits.
 
-    JAX splits them over all cores that the process sees. On accelerators it is None.
+    On accelerators it is None.
     """
     import keras
 
@@ -160,7 +157,49 @@ def num_threads() -> int | None:
     backend = keras.backend.backend()
     if backend == "torch":
         return int(importlib.import_module("torch").get_num_threads())
-    return tensorflow_threads() if backend == "tensorflow" else num_cores()
+    if backend == "tensorflow":
+        threading_options = importlib.import_module("tensorflow").config.threading
+        if chosen := int(threading_options.get_intra_op_parallelism_threads()):
+            return chosen
+    return _chosen_threads(backend) or num_cores()
+
+
+def _chosen_threads(backend: str) -> int:
+    """Return the number of threads that the environment asks for, or 0."""
+    value = os.environ.get(THREADS[backend], "")
+    return int(value) if value.isdecimal() else 0
+
+
+def worker_threads() -> dict[str, str]:
+    """Return the environment of a worker: one thread within an operation, unless this process asks for more.
+
+    One realization on each core is faster than one on all of them, and its digits do not depend on the machine.
+
+    Example:
+
+    >>> sorted(worker_threads())
+    ['OMP_NUM_THREADS', 'PJRT_NPROC', 'TF_NUM_INTRAOP_THREADS']
+    """
+    return {variable: str(_chosen_threads(backend) or 1) for backend, variable in THREADS.items()}
+
+
+def chosen_backend() -> str | None:
+    """Return the backend that this process has chosen, without starting it; None where that is left to Keras."""
+    keras = sys.modules.get("keras")
+    return str(keras.backend.backend()) if keras else os.environ.get("KERAS_BACKEND") or None
+
+
+def computes_as_workers() -> bool:
+    """Return whether realizations have the same digits in this process as in a worker: the same number of threads.
+
+    The backend is started to know it only where it may be so.
+    """
+    if "keras" not in sys.modules and num_cores() > 1 and not any(map(_chosen_threads, THREADS)):
+        return False
+    import keras
+
+    backend = keras.backend.backend()
+    return backend in THREADS and num_threads() in (None, int(worker_threads()[THREADS[backend]]))
 
 
 def check_threads(threads: int | None) -> None:
@@ -173,33 +212,30 @@ def check_threads(threads: int | None) -> None:
         raise RuntimeError(
             refusal(
                 f"the last digits depend on the threads within an operation: expected {threads} on every worker "
-                "(TF_NUM_INTRAOP_THREADS; with JAX, as many cores).",
+                f"({', '.join(THREADS.values())}).",
                 threads=here,
             )
         )
 
 
-def describe_device(backend: str, any_policy: bool = False) -> dict[str, Any]:
+def describe_device(backend: str | None = None, any_policy: bool = False) -> dict[str, Any]:
     """Return what the numbers of a result depend on beside its description: `backend`, `devices`, `dtype`, `threads`.
 
     Args:
-        backend: The backend that Keras is to run on.
+        backend: The backend that Keras is to run on; None for its own choice.
         any_policy: Whether Keras' default policy may be any, as for layers that have policies of their own.
 
     Raises:
         ValueError: If networks cannot run on the backend, or Keras' default policy must be float32 and is not.
         RuntimeError: If Keras runs on another backend.
     """
-    if backend not in PRECISION_CONTEXTS:
-        raise ValueError(
-            refusal(
-                f"KERAS_BACKEND must be {', '.join(sorted(PRECISION_CONTEXTS))}: others compute no derivatives.",
-                backend=backend,
-            )
-        )
+    if backend is not None:
+        _check_backend(backend)
     use_backend(backend)
     import keras
 
+    backend = keras.backend.backend()
+    _check_backend(backend)
     if not any_policy and keras.config.dtype_policy().name != "float32":
         raise ValueError(
             refusal(
@@ -208,6 +244,16 @@ def describe_device(backend: str, any_policy: bool = False) -> dict[str, Any]:
             )
         )
     return {"backend": backend, "devices": _devices(), "dtype": keras.config.floatx(), "threads": num_threads()}
+
+
+def _check_backend(backend: str) -> None:
+    if backend not in PRECISION_CONTEXTS:
+        raise ValueError(
+            refusal(
+                f"KERAS_BACKEND must be {', '.join(sorted(PRECISION_CONTEXTS))}: others compute no derivatives.",
+                backend=backend,
+            )
+        )
 
 
 def compiled(function: Callable[..., Any], within: bool = False) -> Callable[..., Any]:

@@ -22,9 +22,9 @@ from moments_dnns._resources import size
 from moments_dnns._validation import refusal
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.descriptions.parameters import first_sentence, parameters_of
+from moments_dnns.execution.options import RunOptions
 from moments_dnns.plots.architectures import OF_ARCHITECTURE
 from moments_dnns.plots.figures import FIGURES
-from moments_dnns.simulation.options import RunOptions
 
 # The figures of `plot` beside `FIGURES` and that of any architecture.
 LAYERS = "layers"

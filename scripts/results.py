@@ -9,7 +9,6 @@ Finished experiments are not run again, and Ctrl-C loses one realization.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -26,7 +25,6 @@ from moments_dnns.data import load_images
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "results.md"
 Size = Literal["quick", "cpu", "paper"]
-CORES = os.cpu_count() or 1
 
 
 class Result(NamedTuple):
@@ -144,7 +142,7 @@ def results(
     *,
     size: Size = "quick",
     dataset: str | None = None,
-    workers: _cli.Integer = CORES,
+    workers: _cli.Integer | None = None,
     names: Annotated[list[str] | None, Parameter(choices=tuple(RESULTS), consume_multiple=True)] = None,
     verbose: bool = True,
 ) -> None:
@@ -153,7 +151,7 @@ def results(
     Args:
         size: How large the experiments are.
         dataset: cifar10, photo, ... (default: cifar10 where it can be had, else photo).
-        workers: Number of processes.
+        workers: How many realizations are computed at a time (default: one on each core).
         names: Which experiments (default: all).
         verbose: Whether to show progress bars.
     """
@@ -173,9 +171,7 @@ def results(
     for name in missing:
         saved, settings = saved_name(name, size), chosen[name]
         print(f"{saved}: {settings}", flush=True)
-        # A worker process takes longer to start than a tiny network to run.
-        processes = 1 if size == "quick" else workers
-        run_experiment(**settings, name_experiment=saved, workers=processes, verbose=verbose)
+        run_experiment(**settings, name_experiment=saved, workers=workers, verbose=verbose)
         prune_experiment(RESULTS[name].type_plot, saved)
     if size != "quick":
         DOCUMENT.write_text(document())

@@ -3,7 +3,6 @@
 import re
 
 import attrs
-import keras
 import numpy as np
 import pytest
 
@@ -106,9 +105,8 @@ def test_what_is_infinite_is_seen():
     assert not SEEN._replace(arrays={"nu2_signal_loc1": np.array([[1.0], [np.inf]])}).finite
 
 
-def test_processes_are_measured_together(monkeypatch):
-    monkeypatch.setattr(common, "cores", lambda: 1)
-    assert 0 < common.measure_together(attrs.evolve(SETTINGS["A"], **TINY), 2, keras.backend.backend()) < 10
+def test_the_default_run_is_measured():
+    assert 0 < common.measure_default(attrs.evolve(SETTINGS["A"], **TINY), 2) < 10
 
 
 def test_differences_of_precisions_are_told_in_standard_errors():

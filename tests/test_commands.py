@@ -20,9 +20,9 @@ import run_experiment as run_door
 from moments_dnns import _cli, commands, diagnose, list_experiments, load_experiment, prune_experiment, save_experiment
 from moments_dnns.commands import main
 from moments_dnns.descriptions.parameters import parameters_of
+from moments_dnns.execution.options import RunOptions
 from moments_dnns.plots.figures import FIGURES
 from moments_dnns.results.interruption import Terminated
-from moments_dnns.simulation.options import RunOptions
 from tests.support.synthetic import complete, describe, run
 
 ROOT = Path(__file__).parents[1]
@@ -138,7 +138,7 @@ def test_an_interrupt_says_what_was_saved(error, code, monkeypatch, capsys):
     def interrupted(*_):
         raise error
 
-    monkeypatch.setattr("moments_dnns.simulation.run._run", interrupted)
+    monkeypatch.setattr("moments_dnns.simulation.run.collect", interrupted)
     words = ["--dataset", "photo", "--num_computations", "2", "--name_experiment", "new"]
     assert main([*RUN, *words]) == code
     told = "moments-dnns: interrupted before the first realizations were saved\n"

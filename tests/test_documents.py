@@ -11,9 +11,9 @@ import pytest
 from moments_dnns import ARCHITECTURES, Architecture, Experiment, Step, run_experiment
 from moments_dnns.descriptions.parameters import first_sentence, parameters_of
 from moments_dnns.descriptions.steps import KINDS
+from moments_dnns.execution.options import RunOptions
 from moments_dnns.moments import MOMENTS
 from moments_dnns.plots.figures import FIGURES
-from moments_dnns.simulation.options import RunOptions
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -20,7 +20,7 @@ FLOORS = (
     ("_validation", "_resources", "_cli", "_seeds", "_backend", "_keras_internals", "moments", "_datasets", "data"),
     ("descriptions",),
     ("layers", "results"),
-    ("theory",),
+    ("theory", "execution"),
     ("analysis",),
     ("simulation", "characterization"),
     ("plots",),
@@ -47,7 +47,7 @@ AT_THE_TOP = {
     },
 }
 IN_A_FUNCTION = {
-    "keras": {"_backend", "_datasets", "descriptions.keras_objects", "simulation.run"},
+    "keras": {"_backend", "_datasets", "descriptions.keras_objects", "descriptions.pickling", "execution.pool"},
     "pandas": {"results.moments"},
     "xarray": {"results.moments"},
 }

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import keras
-import numpy as np
-from tqdm.auto import tqdm
 
-from moments_dnns import _keras_internals as internals
-from moments_dnns import _seeds
-from moments_dnns._backend import describe_device
-from moments_dnns._validation import boolean, refusal, text, warn, whole
+from moments_dnns._validation import boolean, refusal
 from moments_dnns.descriptions.characterization import Characterization
-from moments_dnns.moments import by_kept_name, from_logarithms
+from moments_dnns.execution.collection import collect
+from moments_dnns.execution.dispatch import Chunks, submit_all
+from moments_dnns.execution.engine import device_of, engine
+from moments_dnns.execution.options import CHUNK_SIZE, RunOptions
 from moments_dnns.results.interruption import interruptible
 from moments_dnns.results.moments import Moments
-from moments_dnns.results.writers import SECONDS_BETWEEN_COMMITS, SHARE_OF_COMMITS, Writer, check_writable, open_writer
+from moments_dnns.results.writers import check_writable, open_writer
 
-from .behaviour import tell_of_behaviour
-from .forward import Forward, passes
-from .inputs import Feed, feed
-from .network import network, parts_of
-from .noise import chosen_noise, drawn_noise, given_noise, noise_label
-from .recording import unchanged
-from .route import Route, channels_first, integers_among, route, without_idle
-from .tracing import Trace, trace
-from .weights import Weights, weights
+from .inputs import feed, first_batch
+from .measurement import Measurement, untouched
+from .remote import compute, parcel
 
 
 def characterize(
@@ -47,6 +40,8 @@ def characterize(
     compute_reff_noise: bool = True,
     verbose: bool = True,
     overwrite: bool = False,
+    workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Moments[Characterization]:
     """Propagate inputs and a noise through a Keras model and return the moments behind its layers.
 
@@ -75,6 +70,9 @@ def characterize(
         compute_reff_noise: Whether to take effective ranks of the noise.
         verbose: Whether to show a progress bar.
         overwrite: Whether another experiment of that name is replaced, once the first realizations are saved.
+        workers: How many realizations are computed at a time, each by a process of its own with one thread, of a model
+            that can be saved. None for one at a time, in this process with all of its threads.
+        executor: Any `concurrent.futures.Executor` to compute on instead.
 
     Returns:
         Moments, a mapping from names to arrays of shape (num_realizations, number of layers): `nu1_abs_signal`,
@@ -98,119 +96,49 @@ def characterize(
 
     Reference: section 3 of arXiv 1811.03087, for the moments and the convention of batch normalization.
     """
-    for flag, value in {"reinitialize": reinitialize, "verbose": verbose, "overwrite": overwrite}.items():
+    flags = {
+        "reinitialize": reinitialize,
+        "compute_reff_signal": compute_reff_signal,
+        "compute_reff_noise": compute_reff_noise,
+    }
+    for flag, value in {**flags, "verbose": verbose, "overwrite": overwrite}.items():
         boolean(flag, value)
     if not isinstance(model, keras.Model):
         raise TypeError(refusal("model must be a keras.Model.", model=type(model).__name__))
-    patterns = _patterns(layers)
-    whole(0)("depth", depth)
-    fed = feed(model, inputs)
-    chosen = chosen_noise(noise, fed)
-    generator = keras.random.SeedGenerator(0)
-    with unchanged([model, *parts_of(model)]), internals.own_globals(generator):
-        net = network(model, fed)
-        traced = trace(net, reinitialize)
-        noisy = without_idle(traced, list(chosen))
-        path = route(traced, noisy, integers_among(traced, noisy, fed), patterns, depth)
-        given = given_noise(chosen, path)
-        tell_of_behaviour(net.parts, traced, path, reinitialize)
-        values = weights(model, traced.variables, reinitialize)
-        description = Characterization(
-            model.name,
-            path.names,
-            path.parents,
-            num_realizations,
-            _batch_shape(path, fed),
-            fed.label,
-            noise=noise_label(given, path),
-            reinitialize=reinitialize,
-            seed=seed,
-            compute_reff_signal=compute_reff_signal,
-            compute_reff_noise=compute_reff_noise,
-            sha256=_hash(traced, model, with_weights=not reinitialize),
-        )
-        check_writable(name_experiment, description, overwrite)
-        provenance = describe_device(keras.backend.backend(), any_policy=True)
-        forward = Forward(net, path, traced.variables, description.array_names, reinitialize, channels_first(net.parts))
-        opened = open_writer(name_experiment, description, provenance, overwrite)
-        with interruptible(name_experiment), opened as writer:
-            _run(writer, description, _realizer(description, forward, values, given), verbose)
-            return writer.moments()
+    elsewhere = RunOptions(workers=workers, executor=executor)
+    arguments = {
+        **flags,
+        "noise": noise,
+        "num_realizations": num_realizations,
+        "layers": layers,
+        "depth": depth,
+        "seed": seed,
+    }
+    batch = first_batch(inputs)
+    with untouched(model):
+        measurement = Measurement.prepare(model, feed(model, batch), **arguments)
+        description = measurement.description
+        missing = check_writable(name_experiment, description, overwrite)
+        with interruptible(name_experiment), engine(executor, elsewhere.workers or 0, missing) as chosen:
+            device = device_of(chosen, any_policy=True)()
+            with open_writer(name_experiment, description, device, overwrite) as writer:
+                with _computed(model, batch, arguments, measurement, chosen, device, writer.missing) as chunks:
+                    collect(writer, num_realizations, chunks, verbose)
+                return writer.moments()
 
 
-def _patterns(layers: Any) -> list[str]:
-    patterns = [layers] if isinstance(layers, str) else layers
-    if not isinstance(patterns, Sequence) or not patterns:
-        raise TypeError(refusal("layers must be a pattern of names, or several.", layers=layers))
-    return [text("layers", pattern) for pattern in patterns]
-
-
-def _batch_shape(path: Route, fed: Feed) -> tuple[int, ...]:
-    name = path.inputs[0] if path.inputs else fed.names[0]
-    shape: tuple[int, ...] = fed.arrays[fed.names.index(name)].shape
-    return shape
-
-
-def _realizer(
-    description: Characterization, forward: Forward, values: Weights, noise: Sequence[np.ndarray | None]
-) -> Callable[[int], dict[str, np.ndarray]]:
-    """Return the function that computes the realization with an index."""
-    run = passes(forward)
-
-    def realize(index: int) -> dict[str, np.ndarray]:
-        seed = _seeds.of_realization(description.seed, index)
-        noises = drawn_noise(noise, forward.path, forward.net.fed, seed)
-        logarithms = run(values.values(seed), noises)[None]
-        arrays = from_logarithms(description.array_names, logarithms)
-        for warning in description.out_of_range([index], arrays, logarithms):
-            warn(warning, RuntimeWarning)
-        constant = np.flatnonzero((arrays["mu2_signal"][0] == 0) & np.isfinite(arrays["log_mu2_noise"][0]))
-        if constant.size:
-            first = description.layers[constant[0]]
-            warn(
-                f"realization {index}: the signal does not vary at layer {first}, where chi is infinite", RuntimeWarning
-            )
-        return by_kept_name(description.array_names, logarithms)
-
-    return realize
-
-
-def _run(
-    writer: Writer[Characterization],
-    description: Characterization,
-    realize: Callable[[int], dict[str, np.ndarray]],
-    verbose: bool,
-) -> None:
-    missing, total = writer.missing, description.num_realizations
-    pending: dict[int, dict[str, np.ndarray]] = {}
-    due = time.monotonic()
-    with tqdm(total=total, initial=total - len(missing), unit="realization", disable=not verbose) as bar:
-        try:
-            for index in missing:
-                pending[index] = realize(index)
-                bar.update(1)
-                if (begun := time.monotonic()) >= due:
-                    _commit(writer, pending)
-                    ended = time.monotonic()
-                    due = ended + max(SECONDS_BETWEEN_COMMITS, (ended - begun) / SHARE_OF_COMMITS)
-        finally:
-            # Also on Ctrl-C and on errors: what is finished is never lost.
-            _commit(writer, pending)
-
-
-def _commit(writer: Writer[Characterization], pending: dict[int, dict[str, np.ndarray]]) -> None:
-    # Ctrl-C may have come between a commit and the clearing of what it committed.
-    missing = set(writer.missing)
-    left = {index: arrays for index, arrays in pending.items() if index in missing}
-    if left:
-        rows = list(left.values())
-        writer.commit(list(left), {name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
-    pending.clear()
-
-
-def _hash(traced: Trace, model: keras.Model, with_weights: bool) -> str:
-    """Return the hash of what is called with what settings, and perhaps of the weights."""
-    digest = hashlib.sha256(traced.sha256.encode())
-    for variable in model.weights if with_weights else ():
-        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(keras.ops.copy(variable))).data)
-    return digest.hexdigest()
+@contextmanager
+def _computed(
+    model: keras.Model,
+    inputs: Any,
+    arguments: Mapping[str, Any],
+    measurement: Measurement,
+    executor: Executor | None,
+    device: Mapping[str, Any],
+    missing: Sequence[int],
+) -> Iterator[Chunks]:
+    if executor is None:
+        yield (chunk for chunk in measurement.stream(missing))
+        return
+    with parcel(model, inputs, arguments, measurement.description, executor, device) as sent:
+        yield submit_all(executor, partial(compute, sent), missing, CHUNK_SIZE)

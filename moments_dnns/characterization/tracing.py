@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import CodeType
 from typing import Any, NamedTuple
 
 import attrs
@@ -287,4 +288,13 @@ def _config(part: Any) -> Any:
         return None
     if not isinstance(part, keras.layers.Layer):
         config.pop("name", None)
+    if isinstance(part, keras.layers.Lambda) and hasattr(part.function, "__code__"):
+        # As Keras pickles it, the code of one function differs from time to time.
+        config["function"] = _code(part.function.__code__), part.function.__defaults__
     return config
+
+
+def _code(code: CodeType) -> list[Any]:
+    """Return what a function does, as JSON can hold it."""
+    constants = [_code(each) if isinstance(each, CodeType) else repr(each) for each in code.co_consts]
+    return [code.co_code.hex(), code.co_names, constants]

@@ -142,10 +142,8 @@ def _of_keras_object(kind: str, value: Any) -> str:
 
 
 def _of_function(function: FunctionType) -> str:
-    import keras
-
     name = function.__name__
-    if name in ACTIVATIONS and keras.activations.get(name) is function:
+    if name in ACTIVATIONS and _is_keras(function):
         return name
     text = f"{function.__module__}:{function.__qualname__}"
     # In another process, `__main__` is another module.
@@ -156,12 +154,45 @@ def _of_function(function: FunctionType) -> str:
         except (ImportError, AttributeError):
             pass
     text = f"{function.__qualname__.rpartition('.')[-1]}-{function_hash(function)}"
-    _functions[text] = function
+    remember(text, function)
     return text
 
 
+def _is_keras(function: FunctionType) -> bool:
+    import keras
+
+    return keras.activations.get(function.__name__) is function
+
+
+def local_function(text: str) -> Callable[..., Any]:
+    """Return the function of this process that cannot be imported and has a text.
+
+    Raises:
+        ValueError: If it is not known in this process.
+    """
+    try:
+        return _functions[text]
+    except KeyError as error:
+        raise ValueError(
+            refusal(
+                "the function is not known in this process: pass it again, or give one that can be imported.",
+                activation=text,
+            )
+        ) from error
+
+
+def remember(text: str, function: Callable[..., Any]) -> None:
+    """Let `resolve` know a function that cannot be imported, in another process than that which wrote its text.
+
+    Args:
+        text: What `specification` returned.
+        function: The function.
+    """
+    _functions[text] = function
+
+
 def is_local(text: str) -> bool:
-    """Return whether a text stands for a function that cannot be imported, so that other processes cannot resolve it.
+    """Return whether a text stands for a function that cannot be imported, so that it must travel to other processes.
 
     Example:
 
@@ -188,18 +219,15 @@ def resolve(kind: str, text: str) -> Any:
     """
     import keras
 
+    if is_local(text):
+        return local_function(text)
     try:
-        if is_local(text):
-            return _functions[text]
         if IMPORTABLE.fullmatch(text):
             return _imported(text)
         if text.startswith("{"):
             return keras.saving.deserialize_keras_object(json.loads(text))
         if text in OWN:
             return keras.saving.get_registered_object(OWN[text])()
-    except KeyError as error:
-        advice = "pass the function again, or give one that workers can import from a module"
-        raise ValueError(refusal(f"the function is not known in this process: {advice}.", **{kind: text})) from error
     except Exception as error:  # of any kind: the user's own module or class is executed
         raise ValueError(refusal(f"{kind} cannot be made here: {error}.", **{kind: text})) from error
     return {"activation": keras.activations.get, "kernel_initializer": keras.initializers.get}[kind](text)

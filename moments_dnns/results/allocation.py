@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from moments_dnns._backend import THREADS
 from moments_dnns._resources import check_disk, check_memory
 from moments_dnns._validation import refusal
 from moments_dnns.descriptions.base import Description
@@ -60,12 +61,12 @@ def continued(present: Record, asked: Record, name: str) -> Record:
                 name=name,
             )
         )
-    if _missing(present, asked.experiment) and (changed := changes(present.provenance, asked.provenance)):
+    if num_missing(present, asked.experiment) and (changed := changes(present.provenance, asked.provenance)):
         raise FileExistsError(
             refusal(
                 "the last digits depend on the backend and the threads within its operations, so that realizations of "
                 "one experiment are not mixed: expected those of the experiment that is there (KERAS_BACKEND; "
-                "TF_NUM_INTRAOP_THREADS, or as many cores), overwrite=True, or a new name. What is there and this "
+                f"{', '.join(THREADS.values())}), overwrite=True, or a new name. What is there and this "
                 f"process differ in {in_words(changed)}.",
                 name=name,
             )
@@ -78,7 +79,8 @@ def continued(present: Record, asked: Record, name: str) -> Record:
     )
 
 
-def _missing(present: Record, asked: Description) -> int:
+def num_missing(present: Record, asked: Description) -> int:
+    """Return how many of the realizations that are asked for are not there."""
     stop = asked.num_realizations
     return stop - sum(min(source.stop, stop) - min(source.start, stop) for source in present.sources)
 

@@ -17,7 +17,7 @@ from moments_dnns._validation import boolean, refusal
 from moments_dnns.descriptions.base import AnyDescription, Description
 from moments_dnns.moments import derive, measured_name
 
-from .allocation import allocate, check_room, continued, grow, new_record
+from .allocation import allocate, check_room, continued, grow, new_record, num_missing
 from .files import read_array, write_rows
 from .folders import experiment_folder
 from .moments import Moments
@@ -25,11 +25,6 @@ from .provenance import begin, end
 from .record import Record
 from .sources import Source, indices, joined, num_rows
 from .transactions import RECORD_FILE, read_experiment, read_record, settle, write_record, writing
-
-# Finished realizations are made durable this often, the first one at once; and less often on a slow disk, so that
-# commits take a small share of the time.
-SECONDS_BETWEEN_COMMITS = 1.0
-SHARE_OF_COMMITS = 0.05
 
 
 class Writer(ABC, Generic[AnyDescription]):
@@ -225,8 +220,11 @@ def open_writer(
         yield DiskWriter(experiment, record, folder)
 
 
-def check_writable(name: str | None, experiment: Description, overwrite: bool) -> None:
+def check_writable(name: str | None, experiment: Description, overwrite: bool) -> int:
     """Refuse a name that `open_writer` would refuse, before any work starts; None is never refused.
+
+    Returns:
+        How many realizations are missing.
 
     Raises:
         TypeError, ValueError: If the name is refused.
@@ -235,7 +233,10 @@ def check_writable(name: str | None, experiment: Description, overwrite: bool) -
         CorruptExperimentError: If the experiment that is there is damaged.
     """
     if name is None:
-        return
+        return experiment.num_realizations
     folder = experiment_folder(name)
-    if (folder / RECORD_FILE).exists() and not overwrite:
-        continued(read_record(folder), new_record(experiment, {}), name)
+    if overwrite or not (folder / RECORD_FILE).exists():
+        return experiment.num_realizations
+    present = read_record(folder)
+    continued(present, new_record(experiment, {}), name)
+    return num_missing(present, experiment)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
-from itertools import chain, zip_longest
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import attrs
@@ -19,24 +19,9 @@ from moments_dnns._backend import check_threads, use_backend
 from moments_dnns._validation import refusal
 from moments_dnns.data import Images, draw_batch, load_images
 from moments_dnns.descriptions.experiment import Experiment
+from moments_dnns.descriptions.pickling import unpack
+from moments_dnns.execution.chunks import Chunk, joined, timed
 from moments_dnns.moments import array_name, by_kept_name, from_logarithms
-
-
-class Chunk(NamedTuple):
-    """Finished realizations.
-
-    Args:
-        realizations: Their indices.
-        arrays: float64 arrays of shape (len(realizations), num_computations), by the names under which they are kept.
-        problems: Messages of warnings, about moments that are not finite or leave the range of float64.
-        num_constant_channels: In a batch, how many channels have the same value at every pixel of every image, so that
-            they have no standard deviation and stay zero; the largest such number among the batches.
-    """
-
-    realizations: tuple[int, ...]
-    arrays: dict[str, np.ndarray]
-    problems: tuple[str, ...]
-    num_constant_channels: int
 
 
 class Inputs(NamedTuple):
@@ -44,7 +29,8 @@ class Inputs(NamedTuple):
 
     Args:
         arrays: Images, noise and seeds, as `Grouped` takes them.
-        num_constant_channels: As that of a `Chunk`.
+        num_constant_channels: In a batch, how many channels have the same value at every pixel of every image, so that
+            they have no standard deviation and stay zero; the largest such number among the batches.
     """
 
     arrays: list[np.ndarray]
@@ -126,7 +112,8 @@ class Simulator:
                 names = self.experiment.array_names
                 values = from_logarithms(names, logarithms)
                 messages = *self.experiment.out_of_range(group, values, logarithms), *self._constant(group, logarithms)
-                yield Chunk(group, by_kept_name(names, logarithms), messages, inputs.num_constant_channels)
+                notes = {"num_constant_channels": inputs.num_constant_channels}
+                yield Chunk(group, by_kept_name(names, logarithms), messages, notes)
 
     def _constant(self, group: Group, logarithms: np.ndarray) -> Generator[str]:
         """Yield a warning for every realization whose signal is constant where its noise is not."""
@@ -171,74 +158,60 @@ def _stacked(arrays: list[np.ndarray]) -> np.ndarray:
     return np.stack(arrays) if len(arrays) > 1 else arrays[0][None]
 
 
-def joined(chunks: Sequence[Chunk]) -> Chunk:
-    """Return chunks of one experiment, at least one, as one.
-
-    Example:
-
-    >>> chunks = [Chunk((k,), {"nu2_signal_loc1": np.full((1, 2), k)}, (), k) for k in (3, 1)]
-    >>> joined(chunks)
-    Chunk(realizations=(3, 1), arrays={'nu2_signal_loc1': array([[3, 3],
-           [1, 1]])}, problems=(), num_constant_channels=3)
-    """
-    realizations, arrays, problems, num_constant_channels = zip(*chunks, strict=True)
-    return Chunk(
-        tuple(chain(*realizations)),
-        {name: np.concatenate([each[name] for each in arrays]) for name in arrays[0]},
-        tuple(chain(*problems)),
-        max(num_constant_channels),
-    )
-
-
 # One network for each thread of a worker: Keras models are not meant to be called by two threads at once.
 _local = threading.local()
 
 
-def simulator(experiment: Experiment, dataset: Any, sha256: str) -> Simulator:
-    """Return the simulator of this thread, made anew when the network or the images change.
-
-    Raises:
-        ValueError: If the dataset does not hold the images of that hash here.
-    """
-    # The network takes seeds as inputs: one serves all seeds, and a new one each time would fill the memory.
-    key = attrs.evolve(experiment, num_realizations=1, seed=0), sha256
-    if getattr(_local, "key", None) != key:
-        images = load_images(dataset)
-        if images.sha256 != sha256:
-            raise ValueError(refusal("expected the coordinator's images on every worker.", dataset=images.label))
-        _local.key, _local.simulator = None, Simulator(experiment, images)
-        _local.key = key
-    current: Simulator = _local.simulator
-    return current.of(experiment)
-
-
-def stream_chunks(
-    experiment: Experiment, dataset: Any, sha256: str, backend: str, threads: int | None, realizations: Sequence[int]
-) -> Generator[Chunk]:
-    """Yield some realizations, one call of the network at a time.
+@attrs.frozen(eq=False)
+class Work:
+    """What a worker needs to know to compute realizations of an experiment, in whatever process or machine it is.
 
     Args:
         experiment: The description.
         dataset: The dataset, as `run_experiment` takes it; a path must lead to it on every machine.
         sha256: The hash of its images.
-        backend: The Keras backend that the coordinator uses.
-        threads: The threads within an operation of the first worker, see `_backend.num_threads`.
-        realizations: Their indices.
-
-    Raises:
-        RuntimeError: If Keras runs on another backend here, or with another number of threads.
-        ValueError: If the dataset holds other images here.
+        backend: The Keras backend of all workers.
+        threads: The threads within an operation of all workers, see `_backend.num_threads`.
+        functions: Pickled functions and classes that workers cannot import, see `descriptions.pickling`.
     """
-    use_backend(backend)
-    check_threads(threads)
-    yield from simulator(experiment, dataset, sha256).stream(realizations)
+
+    experiment: Experiment
+    dataset: Any
+    sha256: str
+    backend: str
+    threads: int | None
+    functions: bytes | None
+
+    def stream(self, realizations: Sequence[int]) -> Generator[Chunk]:
+        """Yield some realizations, one call of the network at a time.
+
+        Args:
+            realizations: Their indices.
+
+        Raises:
+            RuntimeError: If Keras runs on another backend here, or with another number of threads.
+            ValueError: If the dataset holds other images here.
+        """
+        use_backend(self.backend)
+        check_threads(self.threads)
+        if self.functions is not None:
+            unpack(self.functions)
+        yield from self._simulator().stream(realizations)
+
+    def _simulator(self) -> Simulator:
+        """Return the simulator of this thread, made anew when the network or the images change."""
+        # The network takes seeds as inputs: one serves all seeds, and a new one each time would fill the memory.
+        key = attrs.evolve(self.experiment, num_realizations=1, seed=0), self.sha256
+        if getattr(_local, "key", None) != key:
+            images = load_images(self.dataset)
+            if images.sha256 != self.sha256:
+                raise ValueError(refusal("expected the coordinator's images on every worker.", dataset=images.label))
+            _local.key, _local.simulator = None, Simulator(self.experiment, images)
+            _local.key = key
+        current: Simulator = _local.simulator
+        return current.of(self.experiment)
 
 
-def run_chunk(
-    experiment: Experiment, dataset: Any, sha256: str, backend: str, threads: int | None, realizations: Sequence[int]
-) -> Chunk:
-    """Return some realizations: the task that an executor is given, in whatever process or machine it runs.
-
-    It takes the arguments of `stream_chunks`, and raises its errors.
-    """
-    return joined(list(stream_chunks(experiment, dataset, sha256, backend, threads, realizations)))
+def compute(work: Work, realizations: Sequence[int]) -> Chunk:
+    """Return some realizations: the task that an executor is given. It raises the errors of `Work.stream`."""
+    return timed(work.stream(realizations))

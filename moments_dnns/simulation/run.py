@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing, contextmanager
 from functools import partial
-from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
-from moments_dnns._backend import describe_device
-from moments_dnns._validation import refusal, warn
-from moments_dnns.data import dataset_label, load_images
+from moments_dnns.data import Images, dataset_label, load_images
 from moments_dnns.descriptions.architecture import Architecture
 from moments_dnns.descriptions.experiment import Experiment
-from moments_dnns.descriptions.keras_objects import is_local, specification
+from moments_dnns.descriptions.keras_objects import specification
 from moments_dnns.descriptions.parameters import documented, pick
+from moments_dnns.descriptions.pickling import packed
+from moments_dnns.execution.collection import Row, collect, rows
+from moments_dnns.execution.dispatch import Chunks, submit_all
+from moments_dnns.execution.engine import device_of, engine
+from moments_dnns.execution.options import CHUNK_SIZE, RunOptions
+from moments_dnns.execution.pool import WorkerPool, default_workers, visible_gpus
 from moments_dnns.moments import kept_name
 from moments_dnns.results.interruption import interruptible
 from moments_dnns.results.moments import Moments
 from moments_dnns.results.sources import indices
-from moments_dnns.results.writers import SECONDS_BETWEEN_COMMITS, SHARE_OF_COMMITS, Writer, check_writable, open_writer
+from moments_dnns.results.writers import check_writable, open_writer
 
-from .convergence import Convergence, Row
-from .estimates import check_network
-from .executors import submit_all, visible_gpus, worker_pool
-from .options import CHUNK_SIZE, RunOptions
-from .realizations import Chunk, run_chunk, stream_chunks
+from .convergence import Convergence
+from .estimates import check_network, least_memory
+from .realizations import Work, compute
 
-Chunks = Generator[Chunk | None]
+# A realization takes about so many times what `least_memory` counts, with images as they usually are.
+MEMORY_OF_LEAST = 8
+USUAL_IMAGE = (32, 32, 3)
 
 
 @documented(Experiment, RunOptions)
@@ -62,7 +65,7 @@ def run_experiment(
     statistics: str = "constant",
     verbose: bool = True,
     overwrite: bool = False,
-    workers: int = 1,
+    workers: int | None = None,
     executor: Executor | None = None,
     chunk_size: int = CHUNK_SIZE,
     tolerance: float = 0.0,
@@ -99,128 +102,63 @@ def run_experiment(
         "kernel_initializer": specification("kernel_initializer", kernel_initializer),
     }
     experiment = Experiment(**pick(Experiment, arguments | as_text))
+    functions = packed(experiment.activation, experiment.kernel_initializer)
     convergence = Convergence(options.tolerance, options.chunk_size)
-    if options.workers > 1 and is_local(experiment.activation):
-        raise ValueError(
-            refusal("workers need an activation that they can import from a module.", activation=activation)
-        )
-    check_writable(name_experiment, experiment, overwrite)
-    images = load_images(dataset)
-    experiment.check_images(images.images.shape)
-    check_network(experiment, images.images.shape[1:], elsewhere=executor is not None or bool(visible_gpus()))
-    with interruptible(name_experiment), _executor(options.workers, executor) as chosen:
-        import keras  # only now: bad arguments were refused before a backend starts
-
-        backend = keras.backend.backend()
+    missing = check_writable(name_experiment, experiment, overwrite)
+    workers = options.workers or default_workers(MEMORY_OF_LEAST * least_memory(experiment, USUAL_IMAGE))
+    with interruptible(name_experiment), engine(executor, workers, missing) as chosen:
+        # Workers start while images are read.
+        device = device_of(chosen)
+        images = load_images(dataset)
+        experiment.check_images(images.images.shape)
+        check_network(experiment, images.images.shape[1:], elsewhere=executor is not None or bool(visible_gpus()))
         provenance = {
-            **_device(chosen, backend),
+            **(known := device()),
             "dataset_sha256": images.sha256,
             "dataset_shape": list(images.images.shape),
             "chunk_size": convergence.chunk_size,
             "tolerance": convergence.tolerance,
         }
-        with open_writer(name_experiment, experiment, provenance, overwrite) as writer:
-            work = experiment, dataset, images.sha256, backend, provenance["threads"]
-            compute = partial(_computed, work, chosen)
-            _run(writer, experiment, compute, convergence, verbose)
+        opened = open_writer(name_experiment, experiment, provenance, overwrite)
+        with opened as writer, _reachable(dataset, images, chosen) as source:
+            work = Work(experiment, source, images.sha256, known["backend"], known["threads"], functions)
+            if convergence.tolerance and len(writer.missing) < experiment.num_realizations:
+                convergence.take(_committed(writer.moments()))
+            chunks = _until(convergence, _computed(work, chosen, writer.missing, convergence.chunk_size))
+            collect(writer, experiment.num_realizations, chunks, verbose, convergence.take)
             return writer.moments()
 
 
-def _device(executor: Executor | None, backend: str) -> dict[str, Any]:
-    if executor is None:
-        return describe_device(backend)
-    try:
-        description: dict[str, Any] = executor.submit(describe_device, backend).result()
-    except (TypeError, ValueError):
-        raise
-    except Exception as error:
-        raise RuntimeError(
-            refusal(
-                "expected workers that can start: in a script, call run_experiment below "
-                f"if __name__ == '__main__'. The first worker failed with: {error!r}.",
-                executor=executor,
-            )
-        ) from error
-    return description
+@contextmanager
+def _reachable(dataset: Any, images: Images, executor: Executor | None) -> Iterator[Any]:
+    """Give workers of this machine the path to a copy of an array, instead of the array with every chunk."""
+    if not (isinstance(dataset, np.ndarray) and isinstance(executor, WorkerPool)):
+        yield dataset
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "images.npy"
+        np.save(path, dataset)
+        yield path
 
 
-def _executor(workers: int, executor: Executor | None) -> AbstractContextManager[Executor | None]:
-    return worker_pool(workers) if workers > 1 else nullcontext(executor)
-
-
-def _run(
-    writer: Writer[Experiment],
-    experiment: Experiment,
-    compute: Callable[..., Chunks],
-    convergence: Convergence,
-    verbose: bool,
-) -> None:
-    missing, total = writer.missing, experiment.num_realizations
-    left = set(missing)
-    if convergence.tolerance and len(missing) < total:
-        convergence.take(_committed(writer.moments()))
-    pending: dict[int, Row] = {}
-    due, most_constant = time.monotonic(), 0
-    bar = tqdm(total=total, initial=total - len(missing), unit="realization", disable=not verbose)
-    with bar, closing(compute(missing, convergence)) as computed:
-        try:
-            for chunk in computed:
-                if chunk:
-                    for problem in chunk.problems:
-                        warn(problem, RuntimeWarning)
-                    most_constant = max(most_constant, chunk.num_constant_channels)
-                    writer.note(num_constant_channels=most_constant)
-                    counted = convergence.take(_rows(chunk.realizations, chunk.arrays))
-                    pending |= counted
-                    bar.update(len(left & counted.keys()))
-                if pending and (begun := time.monotonic()) >= due:
-                    _commit(writer, pending)
-                    ended = time.monotonic()
-                    due = ended + max(SECONDS_BETWEEN_COMMITS, (ended - begun) / SHARE_OF_COMMITS)
-        finally:
-            # Also on Ctrl-C and on errors: what is finished is never lost.
-            _commit(writer, pending)
-
-
-def _computed(
-    work: tuple[Experiment, Any, str, str, int | None],
-    executor: Executor | None,
-    missing: Sequence[int],
-    convergence: Convergence,
-) -> Chunks:
-    """Yield chunks until the tolerance is reached, and None now and then while there is none."""
+def _computed(work: Work, executor: Executor | None, missing: list[int], chunk_size: int) -> Chunks:
     if executor is None:
         # Here, call by call of the network: Ctrl-C then costs one call at most.
-        computed: Chunks = stream_chunks(*work, missing)
+        yield from work.stream(missing)
     else:
-        chunks = [tuple(chunk) for _, chunk in groupby(missing, lambda index: index // convergence.chunk_size)]
-        computed = submit_all(executor, partial(run_chunk, *work), chunks)
-    with closing(computed):
+        yield from submit_all(executor, partial(compute, work), missing, chunk_size)
+
+
+def _until(convergence: Convergence, chunks: Chunks) -> Chunks:
+    with closing(chunks):
         while not convergence.reached:
             try:
-                yield next(computed)
+                yield next(chunks)
             except StopIteration:
                 return
 
 
 def _committed(moments: Moments[Experiment]) -> dict[int, Row]:
-    return _rows(
+    return rows(
         indices(moments.sources), {name: moments[name] for name in map(kept_name, moments.experiment.array_names)}
     )
-
-
-def _rows(realizations: Sequence[int], arrays: Mapping[str, np.ndarray]) -> dict[int, Row]:
-    return {
-        realization: {name: array[row] for name, array in arrays.items()}
-        for row, realization in enumerate(realizations)
-    }
-
-
-def _commit(writer: Writer[Experiment], pending: dict[int, Row]) -> None:
-    # Ctrl-C may have come between a commit and the clearing of what it committed.
-    missing = set(writer.missing)
-    uncommitted = {realization: row for realization, row in pending.items() if realization in missing}
-    if uncommitted:
-        rows = list(uncommitted.values())
-        writer.commit(list(uncommitted), {name: np.stack([row[name] for row in rows]) for name in rows[0]})
-    pending.clear()

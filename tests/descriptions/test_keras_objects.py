@@ -9,7 +9,7 @@ import keras
 import pytest
 from keras import ops
 
-from moments_dnns import Experiment, run_experiment
+from moments_dnns import Experiment
 from moments_dnns.descriptions.keras_objects import (
     ACTIVATIONS,
     INITIALIZERS,
@@ -89,12 +89,6 @@ def test_a_description_of_a_function_outlives_its_process():
     assert Experiment.from_json(experiment.to_json()) == experiment
     with pytest.raises(ValueError, match="not known in this process"):
         resolve("activation", experiment.activation)
-
-
-def test_workers_need_functions_that_can_be_imported():
-    settings = {"dataset": "photo", "num_computations": 1, "verbose": False, "activation": lambda x: x}
-    with pytest.raises(ValueError, match="workers need an activation that they can import"):
-        run_experiment("vanilla", 2, 1, 4, 4, 2, workers=2, **settings)
 
 
 def test_wrong_names_are_refused_before_a_backend_starts():

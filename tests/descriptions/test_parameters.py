@@ -7,7 +7,7 @@ import pytest
 
 from moments_dnns import Experiment, run_experiment
 from moments_dnns.descriptions.parameters import documented, first_sentence, parameters_of
-from moments_dnns.simulation.options import RunOptions
+from moments_dnns.execution.options import RunOptions
 
 PARAMETERS = parameters_of(Experiment, RunOptions)
 

@@ -108,7 +108,7 @@ def test_relu_has_no_slope_at_zero():
         (keras.activations.glu, ValueError, "an activation must keep the shape"),
         (lambda x, y: x, ValueError, "a function of one tensor on keras.ops"),
         ("no_such_module:f", ValueError, "activation cannot be made here"),
-        ("mine-0123456789ab", ValueError, "not known in this process: pass the function again, or give one that work"),
+        ("mine-0123456789ab", ValueError, "not known in this process: pass it again, or give one that can be imported"),
     ],
 )
 def test_refused(activation, error, message):

@@ -14,6 +14,7 @@ import pytest
 
 from moments_dnns import load_experiment, run_experiment
 from moments_dnns.results.interruption import Terminated, interruptible
+from moments_dnns.results.writers import Writer
 from moments_dnns.simulation.realizations import Simulator
 from tests.support.synthetic import describe, heed_interrupts, run
 
@@ -74,7 +75,7 @@ def test_the_first_realization_is_saved_at_once(monkeypatch):
         return realize(self, realizations, arrays)
 
     monkeypatch.setattr(Simulator, "realize", watched)
-    monkeypatch.setattr("moments_dnns.simulation.run.SECONDS_BETWEEN_COMMITS", 1e9)
+    monkeypatch.setattr("moments_dnns.execution.collection.SECONDS_BETWEEN_COMMITS", 1e9)
     run_experiment(**SETTINGS, num_realizations=4, name_experiment="demo", verbose=False)
     assert saved[0] == 1
     assert load_experiment("demo").num_realizations == 4
@@ -82,16 +83,16 @@ def test_the_first_realization_is_saved_at_once(monkeypatch):
 
 def test_commits_take_a_small_share_of_the_time(monkeypatch):
     commits = []
-    monkeypatch.setattr("moments_dnns.simulation.run.SECONDS_BETWEEN_COMMITS", 0.0)
-    monkeypatch.setattr("moments_dnns.simulation.run.SHARE_OF_COMMITS", 1e-6)
+    monkeypatch.setattr("moments_dnns.execution.collection.SECONDS_BETWEEN_COMMITS", 0.0)
+    monkeypatch.setattr("moments_dnns.execution.collection.SHARE_OF_COMMITS", 1e-6)
 
-    def slow(writer, pending):
-        commits.append(len(pending))
+    def slow(writer, realizations, arrays):
+        commits.append(len(realizations))
         time.sleep(0.01)
 
-    monkeypatch.setattr("moments_dnns.simulation.run._commit", slow)
+    monkeypatch.setattr(Writer, "commit", slow)
     run_experiment(**SETTINGS, num_realizations=20, name_experiment="demo", verbose=False)
-    assert commits == [1, 20]  # the pretended commits leave what is pending
+    assert commits == [1, 19]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

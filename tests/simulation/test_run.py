@@ -26,8 +26,8 @@ from moments_dnns import (
 from moments_dnns._backend import describe_device, use_backend
 from moments_dnns.descriptions.boundaries import BOUNDARIES
 from moments_dnns.descriptions.parameters import parameters_of
-from moments_dnns.simulation.options import RunOptions
-from moments_dnns.simulation.realizations import Simulator, run_chunk
+from moments_dnns.execution.options import RunOptions
+from moments_dnns.simulation.realizations import Simulator, Work, compute
 from tests.support.synthetic import heed_interrupts
 
 ROOT = Path(__file__).parents[2]
@@ -112,16 +112,14 @@ def test_realizations_do_not_depend_on_their_number_and_repeat_to_the_bit(refere
         np.testing.assert_array_equal(fewer[name], reference[name][:3])
 
 
+def work_of(moments):
+    known = moments.provenance
+    return Work(moments.experiment, "photo", known["dataset_sha256"], known["backend"], known["threads"], None)
+
+
 @backend
 def test_realizations_depend_on_their_index_alone(reference):
-    chunk = run_chunk(
-        reference.experiment,
-        "photo",
-        reference.provenance["dataset_sha256"],
-        reference.provenance["backend"],
-        reference.provenance["threads"],
-        [4, 1],
-    )
+    chunk = compute(work_of(reference), [4, 1])
     for name, array in chunk.arrays.items():
         np.testing.assert_array_equal(array, reference.arrays[name][[4, 1]])
 
@@ -347,22 +345,18 @@ def test_a_file_that_changes_is_read_again(tmp_path):
 
 
 def test_other_images_on_a_worker_are_refused(reference):
+    other = attrs.evolve(work_of(reference), experiment=attrs.evolve(reference.experiment, seed=77), sha256="0" * 64)
     with pytest.raises(ValueError, match=r"coordinator's images.*Received: dataset='photo'"):
-        run_chunk(attrs.evolve(reference.experiment, seed=77), "photo", "0" * 64, *_backend_of(reference), [0])
-
-
-def _backend_of(moments):
-    return moments.provenance["backend"], moments.provenance["threads"]
+        compute(other, [0])
 
 
 @backend
 def test_a_worker_with_another_number_of_threads_is_refused(reference):
-    backend, threads = _backend_of(reference)
-    sha256 = reference.provenance["dataset_sha256"]
+    threads = reference.provenance["threads"]
     with pytest.raises(
         RuntimeError, match=rf"expected {7 + (threads or 0)} on every worker.*Received: threads={threads}"
     ):
-        run_chunk(reference.experiment, "photo", sha256, backend, 7 + (threads or 0), [0])
+        compute(attrs.evolve(work_of(reference), threads=7 + (threads or 0)), [0])
 
 
 @backend

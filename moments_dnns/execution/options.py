@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from moments_dnns._validation import boolean, non_negative, refusal, whole
+from moments_dnns._validation import boolean, non_negative, optional, refusal, whole
 from moments_dnns.descriptions.parameters import documented, parameter
 from moments_dnns.results.folders import check_name
 
@@ -55,8 +55,12 @@ class RunOptions:
         group="run",
         meaning="Whether another experiment of that name is replaced, once the first realizations are saved.",
     )
-    workers: int = parameter(
-        whole(1), 1, group="run", meaning="Number of processes on this machine; 1 computes in this one."
+    workers: int | None = parameter(
+        optional(whole(1)),
+        None,
+        group="run",
+        meaning="How many realizations are computed at a time, each by a process of its own with one thread; None for "
+        "as many as there are cores, or GPUs. The numbers do not depend on it.",
     )
     executor: Executor | None = parameter(  # noqa: RUF009
         _executor,
@@ -65,7 +69,10 @@ class RunOptions:
         meaning="Any `concurrent.futures.Executor` to compute on, such as a Dask cluster, instead of `workers`.",
     )
     chunk_size: int = parameter(
-        whole(1), CHUNK_SIZE, group="run", meaning="Realizations that a worker is handed, and commits, at a time."
+        whole(1),
+        CHUNK_SIZE,
+        group="run",
+        meaning="Realizations that a worker is handed at a time; on cores of this machine at most so many.",
     )
     tolerance: float = parameter(
         non_negative,
@@ -77,7 +84,7 @@ class RunOptions:
     )
 
     def __attrs_post_init__(self) -> None:
-        if self.executor is not None and self.workers > 1:
+        if self.executor is not None and self.workers is not None:
             raise ValueError(
                 refusal(
                     "expected an executor, or a number of workers, not both.",

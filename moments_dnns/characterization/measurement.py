@@ -1,0 +1,151 @@
+"""A model made ready to be measured: realizations of the moments behind its layers, by their index."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import attrs
+import keras
+import numpy as np
+
+from moments_dnns import _keras_internals as internals
+from moments_dnns import _seeds
+from moments_dnns._validation import refusal, text, whole
+from moments_dnns.descriptions.characterization import Characterization
+from moments_dnns.execution.chunks import Chunk
+from moments_dnns.moments import by_kept_name, from_logarithms
+
+from .behaviour import tell_of_behaviour
+from .forward import Forward, passes
+from .inputs import Feed
+from .network import network, parts_of
+from .noise import chosen_noise, drawn_noise, given_noise, noise_label
+from .recording import unchanged
+from .route import Route, channels_first, integers_among, route, without_idle
+from .tracing import Trace, trace
+from .weights import Weights, weights
+
+
+@contextmanager
+def untouched(model: keras.Model) -> Iterator[None]:
+    """Give back a model, and what Keras keeps for the process, as they were: all work on a model happens within."""
+    with unchanged([model, *parts_of(model)]), internals.own_globals(keras.random.SeedGenerator(0)):
+        yield
+
+
+@attrs.frozen(eq=False)
+class Measurement:
+    """What realizations of a model are made from. Prepare and use it within `untouched`.
+
+    Args:
+        description: The description.
+        forward: The pass through the model.
+        values: The values of its variables.
+        noise: The noise that was given, or None where it is drawn.
+        run: The compiled pass.
+    """
+
+    description: Characterization
+    forward: Forward
+    values: Weights
+    noise: Sequence[np.ndarray | None]
+    run: Callable[[Sequence[Any], Sequence[np.ndarray]], np.ndarray]
+
+    @classmethod
+    def prepare(
+        cls,
+        model: keras.Model,
+        fed: Feed,
+        *,
+        noise: Any,
+        num_realizations: int,
+        reinitialize: bool,
+        layers: str | Sequence[str],
+        depth: int,
+        seed: int,
+        compute_reff_signal: bool,
+        compute_reff_noise: bool,
+    ) -> Measurement:
+        """Trace a model and find out what can be measured of it.
+
+        Args:
+            model: The model.
+            fed: Its inputs.
+            noise: As that of `characterize`, as are all that follow.
+            num_realizations: See there.
+            reinitialize: See there.
+            layers: See there.
+            depth: See there.
+            seed: See there.
+            compute_reff_signal: See there.
+            compute_reff_noise: See there.
+
+        Raises:
+            TypeError, ValueError: If an argument is refused, or the backend cannot trace the model.
+        """
+        patterns = _patterns(layers)
+        whole(0)("depth", depth)
+        chosen = chosen_noise(noise, fed)
+        net = network(model, fed)
+        traced = trace(net, reinitialize)
+        noisy = without_idle(traced, list(chosen))
+        path = route(traced, noisy, integers_among(traced, noisy, fed), patterns, depth)
+        given = given_noise(chosen, path)
+        tell_of_behaviour(net.parts, traced, path, reinitialize)
+        values = weights(model, traced.variables, reinitialize)
+        description = Characterization(
+            model.name,
+            path.names,
+            path.parents,
+            num_realizations,
+            _batch_shape(path, fed),
+            fed.label,
+            noise=noise_label(given, path),
+            reinitialize=reinitialize,
+            seed=seed,
+            compute_reff_signal=compute_reff_signal,
+            compute_reff_noise=compute_reff_noise,
+            sha256=_hash(traced, model, with_weights=not reinitialize),
+        )
+        forward = Forward(net, path, traced.variables, description.array_names, reinitialize, channels_first(net.parts))
+        return cls(description, forward, values, given, passes(forward))
+
+    def stream(self, realizations: Iterable[int]) -> Iterator[Chunk]:
+        """Yield some realizations, one by one."""
+        for index in realizations:
+            seed = _seeds.of_realization(self.description.seed, index)
+            noises = drawn_noise(self.noise, self.forward.path, self.forward.net.fed, seed)
+            logarithms = self.run(self.values.values(seed), noises)[None]
+            arrays = from_logarithms(self.description.array_names, logarithms)
+            problems = *self.description.out_of_range([index], arrays, logarithms), *self._constant(index, arrays)
+            yield Chunk((index,), by_kept_name(self.description.array_names, logarithms), problems)
+
+    def _constant(self, index: int, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
+        constant = np.flatnonzero((arrays["mu2_signal"][0] == 0) & np.isfinite(arrays["log_mu2_noise"][0]))
+        if constant.size:
+            first = self.description.layers[constant[0]]
+            yield f"realization {index}: the signal does not vary at layer {first}, where chi is infinite"
+
+
+def _patterns(layers: Any) -> list[str]:
+    patterns = [layers] if isinstance(layers, str) else layers
+    if not isinstance(patterns, Sequence) or not patterns:
+        raise TypeError(refusal("layers must be a pattern of names, or several.", layers=layers))
+    return [text("layers", pattern) for pattern in patterns]
+
+
+def _batch_shape(path: Route, fed: Feed) -> tuple[int, ...]:
+    name = path.inputs[0] if path.inputs else fed.names[0]
+    shape: tuple[int, ...] = fed.arrays[fed.names.index(name)].shape
+    return shape
+
+
+def _hash(traced: Trace, model: keras.Model, with_weights: bool) -> str:
+    """Return the hash of what is called with what settings, and perhaps of the weights."""
+    digest = hashlib.sha256(traced.sha256.encode())
+    for variable in model.weights if with_weights else ():
+        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(keras.ops.copy(variable))).data)
+    return digest.hexdigest()
