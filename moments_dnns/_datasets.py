@@ -27,8 +27,7 @@ def read_images(path: str) -> np.ndarray:
         FileNotFoundError: If there is no such file.
         ValueError: If NumPy cannot read it without pickle, or it holds several arrays.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(refusal("dataset must be an existing .npy or .npz file.", dataset=path))
+    check_file(path)
     try:
         with open(path, "rb") as file:
             loaded = np.load(file, allow_pickle=False)
@@ -44,6 +43,16 @@ def read_images(path: str) -> np.ndarray:
                 dataset=path,
             )
         ) from error
+
+
+def check_file(path: str) -> None:
+    """Refuse a path that leads to no file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(refusal("dataset must be an existing .npy or .npz file.", dataset=path))
 
 
 @contextmanager

@@ -38,6 +38,7 @@ OPTION_TYPES: dict[str, Any] = {
     "bool": bool,
     "float": _cli.Number,
     "int": _cli.Integer,
+    "int | None": _cli.Integer | None,
     "str": str,
     "str | Architecture": str,
     "str | None": str | None,

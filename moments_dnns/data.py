@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 
 from . import _seeds
-from ._datasets import DATASETS, SUFFIXES, read_images
+from ._datasets import DATASETS, SUFFIXES, check_file, read_images
 from ._validation import refusal, whole
 
 Dataset: TypeAlias = str | os.PathLike[str] | np.ndarray
@@ -80,6 +80,16 @@ def dataset_label(dataset: Dataset) -> str:
     if label not in DATASETS and Path(label).suffix not in SUFFIXES:
         raise ValueError(refusal(expected, dataset=dataset))
     return label
+
+
+def check_dataset(dataset: Dataset) -> None:
+    """Refuse a file that is not there, without reading one that is.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    if not isinstance(dataset, np.ndarray) and (label := dataset_label(dataset)) not in DATASETS:
+        check_file(label)
 
 
 def load_images(dataset: Dataset) -> Images:

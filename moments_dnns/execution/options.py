@@ -59,7 +59,7 @@ class RunOptions:
         optional(whole(1)),
         None,
         group="run",
-        meaning="How many realizations are computed at a time, each by a process of its own with one thread; None for "
+        meaning="How many realizations are computed at a time, each by a process of its own with one thread; by default "
         "as many as there are cores, or GPUs. The numbers do not depend on it.",
     )
     executor: Executor | None = parameter(  # noqa: RUF009

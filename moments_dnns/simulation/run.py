@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from moments_dnns.data import Images, dataset_label, load_images
+from moments_dnns.data import Images, check_dataset, dataset_label, load_images
 from moments_dnns.descriptions.architecture import Architecture
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.descriptions.keras_objects import specification
@@ -105,6 +105,7 @@ def run_experiment(
     functions = packed(experiment.activation, experiment.kernel_initializer)
     convergence = Convergence(options.tolerance, options.chunk_size)
     missing = check_writable(name_experiment, experiment, overwrite)
+    check_dataset(dataset)
     workers = options.workers or default_workers(MEMORY_OF_LEAST * least_memory(experiment, USUAL_IMAGE))
     with interruptible(name_experiment), engine(executor, workers, missing) as chosen:
         # Workers start while images are read.
