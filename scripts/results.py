@@ -20,7 +20,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from moments_dnns import Experiment, _cli, list_experiments, load_experiment, prune_experiment, run_experiment
-from moments_dnns.analysis.published import PUBLISHED, compare
+from moments_dnns.analysis.published import PUBLISHED, Comparison, compare
 from moments_dnns.data import load_images
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "results.md"
@@ -88,6 +88,18 @@ RESULTS = {
     "figure_4_epsilon_0": Result("bn_ff", {**BN_FF, "epsilon": 0.0}, SMALLER),
     "figure_5": Result("bn_res", BN_RES, {**SMALLER, "num_realizations": 32}, "bn_res"),
 }
+# What images are, by the labels that experiments have.
+IMAGES = {
+    "cifar10": "CIFAR-10, training images",
+    "cifar10-test-jpeg.npy": "CIFAR-10, test images, from JPEG",
+    "mnist": "MNIST, training images",
+    "mnist-test.npy": "MNIST, test images",
+    "photo": "crops of one photograph",
+}
+# The images of the paper.
+AS_PUBLISHED = ("cifar10", "cifar10-test-jpeg.npy")
+# |z| up to which agreement is counted.
+WITHIN = (2, 3, 4)
 # The only size with other depths: it is there to see that everything runs, not for its numbers.
 QUICK = {"total_depth": 20, "num_channels": 16, "batch_size": 8, "num_realizations": 4, "num_computations": 4}
 
@@ -194,18 +206,54 @@ def document() -> str:
         "",
         "Written by `make results`, not by hand. Every experiment is saved in `npy/`, pruned, with its parameters and",
         "its provenance in `experiment.json`. *z* is the difference of the means over its standard error, which",
-        "includes the published one where that is known. It is a test only if the size and the images are those of the",
-        "paper; otherwise the numbers are there to be compared by eye.",
+        "includes the published one where that is known. It is a test where the size and the images are those of the",
+        "paper, which the first table counts; otherwise the numbers are there to be compared by eye.",
+        "",
+    ]
+    saved = list(saved_results())
+    compared = {folder: compared_with(name, folder) for name, folder in saved if RESULTS[name].published}
+    lines += agreement({folder: rows for folder, rows in compared.items() if as_published(folder, saved)})
+    lines += [
         "",
         "| name | realizations | kernel | width | batch | depth | images | seed | size |",
         "|---|---|---|---|---|---|---|---|---|",
+        *(overview(name, folder) for name, folder in saved),
     ]
-    saved = list(saved_results())
-    lines += [overview(name, folder) for name, folder in saved]
-    for name, folder in saved:
-        if RESULTS[name].published:
-            lines += ["", *comparison(name, folder)]
+    for folder, rows in compared.items():
+        lines += ["", *comparison(folder, rows)]
     return "\n".join(lines) + "\n"
+
+
+def as_published(folder: str, saved: Sequence[tuple[str, str]]) -> bool:
+    """Return whether an experiment has the size and the images of the paper."""
+    experiment = load_experiment(folder).experiment
+    (name,) = [name for name, its_folder in saved if its_folder == folder]
+    return experiment.dataset in AS_PUBLISHED and is_paper(name, experiment)
+
+
+def agreement(compared: dict[str, list[Comparison]]) -> list[str]:
+    """Return the table of how many published means each experiment agrees with, and a row for all of them."""
+    if not compared:
+        return []
+    together = {f"`{folder}`": rows for folder, rows in compared.items()}
+    together["all"] = [row for rows in compared.values() for row in rows]
+    return [
+        "| at the size and on the images of the paper | published means | "
+        + " | ".join(f"within {z} σ" for z in WITHIN)
+        + " | largest | at |",
+        "|---|---|" + "---|" * (len(WITHIN) + 2),
+        *(f"| {name} | {len(rows)} | " + " | ".join(_within(rows)) + " |" for name, rows in together.items()),
+    ]
+
+
+def _within(rows: Sequence[Comparison]) -> list[str]:
+    counts = [sum(abs(row.z) <= most for row in rows) for most in WITHIN]
+    worst = max(rows, key=lambda row: abs(row.z))
+    return [*map(str, counts), f"{worst.z:.1f}", f"{_in_a_cell(worst.symbol)}, {worst.depth}"]
+
+
+def _in_a_cell(symbol: str) -> str:
+    return symbol.replace("|", r"\|")  # a bar would end the cell
 
 
 def saved_results() -> Iterator[tuple[str, str]]:
@@ -228,7 +276,7 @@ def overview(name: str, folder: str) -> str:
         experiment.num_channels,
         experiment.batch_size,
         experiment.total_depth,
-        experiment.dataset,
+        IMAGES.get(experiment.dataset, experiment.dataset),
         experiment.seed,
         "paper" if is_paper(name, experiment) else "smaller",
     ]
@@ -238,22 +286,25 @@ def overview(name: str, folder: str) -> str:
 def is_paper(name: str, experiment: Experiment) -> bool:
     """Return whether an experiment has the paper's parameters, whatever its images."""
     paper = Experiment(**settings_of(name, "paper", experiment.dataset))
-    return not set(paper.differences(attrs.evolve(experiment, seed=0))) - {"dataset"}
+    return not set(paper.differences(attrs.evolve(experiment, seed=0))) - {"dataset", "num_realizations"}
 
 
-def comparison(name: str, folder: str) -> list[str]:
+def compared_with(name: str, folder: str) -> list[Comparison]:
+    """Return the means of an experiment beside the published ones."""
+    return compare(load_experiment(folder), PUBLISHED[RESULTS[name].published or ""])
+
+
+def comparison(folder: str, rows: Sequence[Comparison]) -> list[str]:
     """Return the section of an experiment with published numbers."""
-    moments = load_experiment(folder)
-    rows = compare(moments, PUBLISHED[RESULTS[name].published or ""])
-    symbols = [row.symbol.replace("|", r"\|") for row in rows]  # a bar would end the cell
     return [
         f"## `{folder}`",
         "",
-        "| quantity | depth | ours | standard error | published | z |",
-        "|---|---|---|---|---|---|",
+        "| quantity | depth | ours | standard error | published | its standard error | z |",
+        "|---|---|---|---|---|---|---|",
         *(
-            f"| {symbol} | {row.depth} | {row.mean:.5g} | {row.error:.2g} | {row.published:.5g} | {row.z:.1f} |"
-            for symbol, row in zip(symbols, rows, strict=True)
+            f"| {_in_a_cell(row.symbol)} | {row.depth} | {row.mean:.5g} | {row.error:.2g} | {row.published:.5g} | "
+            f"{f'{row.published_error:.2g}' if row.published_error else ''} | {row.z:.1f} |"
+            for row in rows
         ),
     ]
 

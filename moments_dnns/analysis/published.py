@@ -43,6 +43,7 @@ class Comparison:
         mean: The measured mean over realizations.
         error: Its standard error.
         published: The published mean.
+        published_error: Its standard error, 0 where that is not known.
         z: The difference of the means in units of its standard error, which includes the published one where that is
             known.
     """
@@ -52,6 +53,7 @@ class Comparison:
     mean: float
     error: float
     published: float
+    published_error: float
     z: float
 
 
@@ -157,4 +159,4 @@ def _compare_one(moments: Mapping[str, Any], published: PublishedMean) -> Iterat
             their_error = published.deviations.get(depth, 0.0) / np.sqrt(published.num_realizations)
             with np.errstate(divide="ignore", invalid="ignore"):  # the standard error of equal samples is 0
                 z = float(np.divide(mean - theirs, np.hypot(error, their_error)))
-            yield Comparison(published.symbol, depth, mean, error, theirs, z)
+            yield Comparison(published.symbol, depth, mean, error, theirs, float(their_error), z)

@@ -59,8 +59,8 @@ class RunOptions:
         optional(whole(1)),
         None,
         group="run",
-        meaning="How many realizations are computed at a time, each by a process of its own with one thread; by default "
-        "as many as there are cores, or GPUs. The numbers do not depend on it.",
+        meaning="How many realizations are computed at a time, each by a process of its own with one thread; by "
+        "default as many as there are cores, or GPUs. The numbers do not depend on it.",
     )
     executor: Executor | None = parameter(  # noqa: RUF009
         _executor,

@@ -10,7 +10,7 @@ import pytest
 from keras import layers, ops
 
 from moments_dnns import load_experiment
-from moments_dnns.characterization import run
+from moments_dnns.characterization.measurement import Measurement
 from moments_dnns.characterization.run import characterize as characterize_verbosely
 from moments_dnns.characterization.weights import weights
 from moments_dnns.layers.core import InitialState
@@ -604,19 +604,15 @@ def test_a_noise_that_dies_is_reported_with_its_layer():
 
 def test_sigterm_saves_what_is_finished(monkeypatch):
     """The signal comes with the third realization; two are committed, and the same call goes on from there."""
-    realizer = run._realizer
+    stream = Measurement.stream
 
-    def interrupted(*arguments):
-        realize = realizer(*arguments)
-
-        def until_the_third(index):
-            if index == 2:
+    def until_the_third(self, realizations):
+        for chunk in stream(self, realizations):
+            if chunk.realizations == (2,):
                 signal.raise_signal(signal.SIGTERM)
-            return realize(index)
+            yield chunk
 
-        return until_the_third
-
-    monkeypatch.setattr(run, "_realizer", interrupted)
+    monkeypatch.setattr(Measurement, "stream", until_the_third)
     settings = {"num_realizations": 4, "name_experiment": "net"}
     with pytest.raises(KeyboardInterrupt, match="2 of 4 realizations are saved in .*net; the same command goes on"):
         characterize(nested(), images(), **settings)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from moments_dnns import Experiment, Moments, load_experiment, save_experiment
+from moments_dnns.analysis.published import Comparison
 from moments_dnns.moments import stored_name
 from moments_dnns.plots.experiments import plot_figure
 from moments_dnns.plots.figures import FIGURES
@@ -107,11 +108,20 @@ def test_the_document_compares_what_is_saved():
     ones["log_mu2_noise_loc4"] = 2 * np.array([[2.1], [2.3]]) * np.ones((2, 100))
     save_experiment(Moments(ones, experiment), "fully_connected_4")
     text = results.document()
-    assert "| `fully_connected_4` | 2 | 1 | 512 | 64 | 200 | photo | 0 | paper |" in text
+    assert "| `fully_connected_4` | 2 | 1 | 512 | 64 | 200 | crops of one photograph | 0 | paper |" in text
     # Ours 2.1 and 2.3; published 2.183, deviation 0.037 over 200 realizations.
     z = (2.2 - 2.183) / np.hypot(0.1, 0.037 / np.sqrt(200))
-    assert f"| ln χ | 10 | 2.2 | 0.1 | 2.183 | {z:.1f} |" in text
+    assert f"| ln χ | 10 | 2.2 | 0.1 | 2.183 | 0.0026 | {z:.1f} |" in text
     assert text.count("\n## ") == 1
+    assert "within 2 σ" not in text  # on other images than the paper's
+
+
+def test_the_document_counts_what_agrees_at_the_size_and_on_the_images_of_the_paper():
+    rows = [Comparison("χ", depth, 1.0, 1.0, 1.0 - z, 0.0, z) for depth, z in enumerate((-0.5, 2.5, 3.5, -7.0))]
+    header, _, first, both = results.agreement({"one": rows})
+    assert "within 2 σ | within 3 σ | within 4 σ" in header
+    assert first == "| `one` | 4 | 1 | 2 | 3 | -7.0 | χ, 3 |"
+    assert both == "| all | 4 | 1 | 2 | 3 | -7.0 | χ, 3 |"
 
 
 def test_the_document_that_ships_is_that_of_the_results_that_ship(monkeypatch):
