@@ -179,12 +179,20 @@ def check_threads(threads: int | None) -> None:
         )
 
 
+# How networks draw normal numbers, by backend; see `layers.weights.gaussian`.
+BOX_MULLER = "Box and Muller"
+NORMALS = {"jax": "inverse error function"}
+
+
 def describe_device(backend: str, any_policy: bool = False) -> dict[str, Any]:
-    """Return what the numbers of a result depend on beside its description: `backend`, `devices`, `dtype`, `threads`.
+    """Return what the numbers of a result depend on beside its description.
+
+    These are `backend`, `devices`, `dtype` and `threads`, and `normals`, of networks that draw their own.
 
     Args:
         backend: The backend that Keras is to run on.
-        any_policy: Whether Keras' default policy may be any, as for layers that have policies of their own.
+        any_policy: Whether Keras' default policy may be any, and initializers draw, as for a model with layers of its
+            own.
 
     Raises:
         ValueError: If networks cannot run on the backend, or Keras' default policy must be float32 and is not.
@@ -207,7 +215,14 @@ def describe_device(backend: str, any_policy: bool = False) -> dict[str, Any]:
                 dtype_policy=keras.config.dtype_policy().name,
             )
         )
-    return {"backend": backend, "devices": _devices(), "dtype": keras.config.floatx(), "threads": num_threads()}
+    drawn = {} if any_policy else {"normals": NORMALS.get(backend, BOX_MULLER)}
+    return {
+        "backend": backend,
+        "devices": _devices(),
+        "dtype": keras.config.floatx(),
+        "threads": num_threads(),
+        **drawn,
+    }
 
 
 def compiled(function: Callable[..., Any], within: bool = False) -> Callable[..., Any]:
