@@ -103,6 +103,29 @@ def _torch(torch: Any, tf32: bool) -> Iterator[None]:
             torch.set_float32_matmul_precision(before)
 
 
+@contextmanager
+def few_optimizations() -> Iterator[None]:
+    """Let TensorFlow leave shared functions of a graph as they are, in functions that are called within a context.
+
+    Its optimizer would make one of each call of a shared function, which takes longer than all the rest of a first call
+    and changes no number. A user's own options come back at the end.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    optimizer = importlib.import_module("tensorflow").config.optimizer
+    name = "function_optimization"
+    with _LOCK:
+        before = optimizer.get_experimental_options().get(name)
+        optimizer.set_experimental_options({name: False})
+        try:
+            yield
+        finally:
+            optimizer.set_experimental_options({name: before})
+
+
 # For each backend, a function of its library and of whether to use TF32.
 PRECISION_CONTEXTS: dict[str, Callable[[Any, bool], AbstractContextManager[Any]]] = {
     "jax": _jax,

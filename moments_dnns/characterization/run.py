@@ -26,6 +26,7 @@ from .forward import Forward, passes
 from .inputs import Feed, feed
 from .network import network, parts_of
 from .noise import chosen_noise, drawn_noise, given_noise, noise_label
+from .ranks import ACTIVATIONS, ranked
 from .recording import unchanged
 from .route import Route, channels_first, integers_among, route, without_idle
 from .tracing import Trace, trace
@@ -45,6 +46,7 @@ def characterize(
     name_experiment: str | None = None,
     compute_reff_signal: bool = True,
     compute_reff_noise: bool = True,
+    ranks: str | Sequence[str] = ACTIVATIONS,
     verbose: bool = True,
     overwrite: bool = False,
 ) -> Moments[Characterization]:
@@ -73,6 +75,9 @@ def characterize(
         name_experiment: Folder below `npy/` in which the moments are saved; the same call continues or extends them.
         compute_reff_signal: Whether to take effective ranks of the signal.
         compute_reff_noise: Whether to take effective ranks of the noise.
+        ranks: Where effective ranks are taken: `"activations"`, behind layers that are or end in an activation, as in
+            the paper; or patterns of the names of layers, `"*"` for all, which takes several times as long. They are
+            NaN elsewhere.
         verbose: Whether to show a progress bar.
         overwrite: Whether another experiment of that name is replaced, once the first realizations are saved.
 
@@ -102,7 +107,7 @@ def characterize(
         boolean(flag, value)
     if not isinstance(model, keras.Model):
         raise TypeError(refusal("model must be a keras.Model.", model=type(model).__name__))
-    patterns = _patterns(layers)
+    patterns, patterns_of_ranks = _patterns("layers", layers), _patterns("ranks", ranks)
     whole(0)("depth", depth)
     fed = feed(model, inputs)
     chosen = chosen_noise(noise, fed)
@@ -127,22 +132,31 @@ def characterize(
             seed=seed,
             compute_reff_signal=compute_reff_signal,
             compute_reff_noise=compute_reff_noise,
+            ranked=ranked(path, patterns_of_ranks),
             sha256=_hash(traced, model, with_weights=not reinitialize),
         )
         check_writable(name_experiment, description, overwrite)
         provenance = describe_device(keras.backend.backend(), any_policy=True)
-        forward = Forward(net, path, traced.variables, description.array_names, reinitialize, channels_first(net.parts))
+        forward = Forward(
+            net,
+            path,
+            traced.variables,
+            description.array_names,
+            description.ranked,
+            reinitialize,
+            channels_first(net.parts),
+        )
         opened = open_writer(name_experiment, description, provenance, overwrite)
         with interruptible(name_experiment), opened as writer:
             _run(writer, description, _realizer(description, forward, values, given), verbose)
             return writer.moments()
 
 
-def _patterns(layers: Any) -> list[str]:
-    patterns = [layers] if isinstance(layers, str) else layers
+def _patterns(name: str, value: Any) -> list[str]:
+    patterns = [value] if isinstance(value, str) else value
     if not isinstance(patterns, Sequence) or not patterns:
-        raise TypeError(refusal("layers must be a pattern of names, or several.", layers=layers))
-    return [text("layers", pattern) for pattern in patterns]
+        raise TypeError(refusal(f"{name} must be a pattern of names, or several.", **{name: value}))
+    return [text(name, pattern) for pattern in patterns]
 
 
 def _batch_shape(path: Route, fed: Feed) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ SPECTRA = {
     "one direction": lambda count, rng: np.r_[1, np.zeros(count - 1)],
     "slow": lambda count, rng: 1 / np.arange(1, 1 + count),
     **{f"ladder {gap}": lambda count, rng, gap=gap: 1 - gap * np.linspace(0, 1, count) for gap in GAPS},
-    **{f"all but one below by {gap}": lambda count, rng, gap=gap: np.r_[1, np.full(count - 1, 1 - gap)] for gap in GAPS},
+    **{f"one above by {gap}": lambda count, rng, gap=gap: np.r_[1, np.full(count - 1, 1 - gap)] for gap in GAPS},
     **{f"all but one at {rest}": lambda count, rng, rest=rest: np.r_[1, np.full(count - 1, rest)] for rest in GAPS},
     **{
         f"cluster {gap}": lambda count, rng, gap=gap: np.r_[1 - gap * rng.random(9), 0.3 * rng.random(count - 9)]
