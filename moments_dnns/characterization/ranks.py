@@ -17,7 +17,6 @@ from .route import Route
 ACTIVATIONS = "activations"
 
 LAYERS = (
-    keras.layers.Activation,
     keras.layers.ReLU,
     keras.layers.LeakyReLU,
     keras.layers.PReLU,
@@ -69,6 +68,6 @@ def is_activation(part: Any) -> bool:
     """
     if isinstance(part, keras.layers.Layer):
         function = getattr(part, "activation", None)
-        return isinstance(part, LAYERS) or (callable(function) and function is not keras.activations.linear)
+        return isinstance(part, LAYERS) if function is None else function is not keras.activations.linear
     name = re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", type(part).__name__).lower()
     return part is not None and callable(getattr(keras.activations, name, None))
