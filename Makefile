@@ -34,9 +34,10 @@ SIZE ?= quick
 results: install
 	$(RUN) -m scripts.results --size $(SIZE)
 
-# Settings A to F on every installed backend; benchmarks/README.md says what is measured.
+# Settings A to F on every installed backend, and models; benchmarks/README.md says what is measured.
 bench: install
 	$(RUN) -m benchmarks.bench
+	$(RUN) -m benchmarks.models
 
 lint: install
 	$(RUN) -m ruff check .

@@ -103,6 +103,29 @@ def _torch(torch: Any, tf32: bool) -> Iterator[None]:
             torch.set_float32_matmul_precision(before)
 
 
+@contextmanager
+def few_optimizations() -> Iterator[None]:
+    """Let TensorFlow leave shared functions of a graph as they are, in functions that are called within a context.
+
+    Its optimizer would make one of each call of a shared function, which takes longer than all the rest of a first call
+    and changes no number. A user's own options come back at the end.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    optimizer = importlib.import_module("tensorflow").config.optimizer
+    name = "function_optimization"
+    with _LOCK:
+        before = optimizer.get_experimental_options().get(name)
+        optimizer.set_experimental_options({name: False})
+        try:
+            yield
+        finally:
+            optimizer.set_experimental_options({name: before})
+
+
 # For each backend, a function of its library and of whether to use TF32.
 PRECISION_CONTEXTS: dict[str, Callable[[Any, bool], AbstractContextManager[Any]]] = {
     "jax": _jax,
@@ -218,12 +241,20 @@ def check_threads(threads: int | None) -> None:
         )
 
 
+# How networks draw normal numbers, by backend; see `layers.weights.gaussian`.
+BOX_MULLER = "Box and Muller"
+NORMALS = {"jax": "inverse error function"}
+
+
 def describe_device(backend: str | None = None, any_policy: bool = False) -> dict[str, Any]:
-    """Return what the numbers of a result depend on beside its description: `backend`, `devices`, `dtype`, `threads`.
+    """Return what the numbers of a result depend on beside its description.
+
+    These are `backend`, `devices`, `dtype` and `threads`, and `normals`, of networks that draw their own.
 
     Args:
         backend: The backend that Keras is to run on; None for its own choice.
-        any_policy: Whether Keras' default policy may be any, as for layers that have policies of their own.
+        any_policy: Whether Keras' default policy may be any, and initializers draw, as for a model with layers of its
+            own.
 
     Raises:
         ValueError: If networks cannot run on the backend, or Keras' default policy must be float32 and is not.
@@ -243,7 +274,14 @@ def describe_device(backend: str | None = None, any_policy: bool = False) -> dic
                 dtype_policy=keras.config.dtype_policy().name,
             )
         )
-    return {"backend": backend, "devices": _devices(), "dtype": keras.config.floatx(), "threads": num_threads()}
+    drawn = {} if any_policy else {"normals": NORMALS.get(backend, BOX_MULLER)}
+    return {
+        "backend": backend,
+        "devices": _devices(),
+        "dtype": keras.config.floatx(),
+        "threads": num_threads(),
+        **drawn,
+    }
 
 
 def _check_backend(backend: str) -> None:

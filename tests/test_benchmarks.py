@@ -6,7 +6,7 @@ import attrs
 import numpy as np
 import pytest
 
-from benchmarks import common, gpu, rates, scale, startup
+from benchmarks import common, gpu, models, rates, scale, startup
 from benchmarks.bench import SETTINGS, TINY, Best, row
 from benchmarks.textbook import Textbook, effective_rank
 from moments_dnns import Experiment
@@ -165,7 +165,7 @@ def test_results_go_between_their_comments(tmp_path):
 def test_there_is_a_place_for_all_results():
     text = common.README.read_text()
     assert re.findall("<!-- (.*) -->", text) == [
-        f"{slash}{section}" for section in ("bench", "scale", "startup", "gpu") for slash in ("", "/")
+        f"{slash}{section}" for section in ("bench", "models", "scale", "startup", "gpu") for slash in ("", "/")
     ]
 
 
@@ -177,6 +177,15 @@ def test_scale_draws_every_curve():
     assert depth_time.get_lines()[0].get_xydata().tolist() == [[100, 0.2], [200, 0.2]]
     assert depth_time.get_lines()[1].get_ydata().tolist() == [0.1, 0.2]
     assert compiling.get_lines()[0].get_ydata().tolist() == [1.8, 1.8]
+
+
+@pytest.mark.backend
+def test_models_are_measured():
+    seen = models.measure("small CNN", 1)
+    assert seen.rows == 8
+    assert 0 < seen.forward < seen.realization < seen.first_cpu
+    assert seen.memory > 2**27
+    assert len(models.row("small CNN", seen)) == len(models.HEADER.split(" | "))
 
 
 def test_beginnings_are_measured(capsys):

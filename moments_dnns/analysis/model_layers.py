@@ -30,7 +30,8 @@ def layer_arrays(moments: Moments) -> dict[str, np.ndarray]:
 
     Returns:
         Arrays of shape (num_realizations, num_layers): `log_chi`; `growth`, chi after a layer over chi of its inputs;
-        `kurtosis`, mu4 / mu2^2; `magnitude`, nu1 / sqrt(nu2); `reff_signal` and `reff_noise`. And `depth`, the numbers
+        `kurtosis`, mu4 / mu2^2; `magnitude`, nu1 / sqrt(nu2); `reff_signal` and `reff_noise`, NaN of layers of which
+        they were not taken. And `depth`, the numbers
         of the layers from 1 on.
 
     Raises:
@@ -92,7 +93,7 @@ def layer_summary(moments: Moments, count: int = 10) -> str:
     """Return a table of the layers of a model that amplify the noise most.
 
     The growth of a layer is chi after it over chi of its inputs taken together, in dB (20 log10), as the mean over
-    realizations with its standard error.
+    realizations with its standard error. The effective rank is "-" where it was not taken.
 
     Args:
         moments: The result of `characterize`.
@@ -124,7 +125,7 @@ def layer_summary(moments: Moments, count: int = 10) -> str:
             str(names[layer]),
             _with_error(growth[:, layer]),
             f"{math.exp(min(chi[:, layer].mean(), 700)):.3g}",  # exp(710) has no float64
-            f"{arrays['reff_signal'][:, layer].mean():.1f}",
+            _rank(arrays["reff_signal"][:, layer]),
         )
         for layer in order
     ]
@@ -141,6 +142,10 @@ def _aligned(table: Sequence[tuple[str, ...]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for name, *numbers in table:
         yield "  " + "  ".join([name.ljust(widths[0]), *map(str.rjust, numbers, widths[1:])])
+
+
+def _rank(values: np.ndarray) -> str:
+    return "-" if np.isnan(values).all() else f"{values.mean():.1f}"
 
 
 def _with_error(values: np.ndarray) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import attrs
@@ -10,12 +11,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from moments_dnns._backend import compiled, product_precision
+from moments_dnns._backend import compiled, few_optimizations, product_precision
 from moments_dnns._validation import cause, refusal
 from moments_dnns.layers.core import InitialState
 from moments_dnns.layers.derivative import jvp
 from moments_dnns.layers.measurement import LogMoments
 from moments_dnns.layers.state import State, Tensor
+from moments_dnns.moments import MOMENTS
 
 from .network import Network
 from .recording import recording
@@ -40,6 +42,8 @@ class Forward:
         path: The route of the noise.
         variables: The variables that the model reads.
         moments: Names of the moments that are taken.
+        ranked: The positions, among all that is measured, of what effective ranks are taken of; they are not a number
+            elsewhere.
         batch_statistics: Whether batch normalization takes the statistics of the batch.
         channels_first: Whether the channels are behind the batch, instead of last.
     """
@@ -48,6 +52,7 @@ class Forward:
     path: Route
     variables: Sequence[Any]
     moments: Sequence[str]
+    ranked: Sequence[int]
     batch_statistics: bool
     channels_first: bool
 
@@ -71,20 +76,24 @@ class Forward:
             return [ops.cast(tensor, "float32") for tensor in (*tensors[: len(noisy)], *measured)]
 
         signals, tangents = jvp(function, [*(inputs[index] for index in noisy), *begins], noises)
-        # Compiled by itself: places of one shape share what is traced of it, which is most of all there is.
-        measure = compiled(self.measure, within=True)
-        return ops.stack([measure(signal, noise) for signal, noise in zip(signals, tangents, strict=True)])
+        # Compiled by themselves: places of one shape share what is traced of it, which is most of all there is.
+        measures = {ranks: compiled(partial(self.measure, ranks), within=True) for ranks in (False, True)}
+        pairs = enumerate(zip(signals, tangents, strict=True))
+        return ops.stack([measures[place in self.ranked](signal, noise) for place, (signal, noise) in pairs])
 
-    def measure(self, signal: Tensor, noise: Tensor) -> Tensor:
-        """Return the row of one place."""
+    def measure(self, ranks: bool, signal: Tensor, noise: Tensor) -> Tensor:
+        """Return the row of one place, with its effective ranks or without."""
         largest = ops.max(ops.abs(noise))
         # A number for each element of the batch is one channel.
         signal, noise = (x if len(x.shape) > 1 else x[:, None] for x in (signal, noise))
         if self.channels_first and len(signal.shape) > 2:
             signal, noise = (ops.moveaxis(x, 1, -1) for x in (signal, noise))
         state = InitialState(dtype="float32").call(signal, noise)
-        logarithms = LogMoments(self.moments, dtype="float32").call(State(*state))
-        return ops.concatenate([logarithms, ops.reshape(largest, (1,))])
+        taken = [name for name in self.moments if ranks or not MOMENTS[name].only_activated]
+        logarithms = LogMoments(taken, dtype="float32").call(State(*state))
+        columns = dict(zip(taken, ops.unstack(logarithms, len(taken)), strict=True))
+        nothing = ops.full((), np.nan, "float32")
+        return ops.stack([*(columns.get(name, nothing) for name in self.moments), largest])
 
 
 class Passed(NamedTuple):
@@ -106,7 +115,7 @@ def passes(forward: Forward) -> Callable[[Sequence[Any], Sequence[np.ndarray]], 
     def at_scale(values: Sequence[Any], noises: Sequence[np.ndarray], step: int) -> Passed:
         scaled = [ops.convert_to_tensor(noise * noise.dtype.type(2.0 ** (STEP * step))) for noise in noises]
         try:
-            with product_precision("float32"):
+            with product_precision("float32"), few_optimizations():
                 table = np.asarray(ops.convert_to_numpy(run(values, inputs, scaled)), np.float64)
         except Exception as error:
             raise ValueError(

@@ -23,6 +23,7 @@ from .forward import Forward, passes
 from .inputs import Feed
 from .network import network, parts_of
 from .noise import chosen_noise, drawn_noise, given_noise, noise_label
+from .ranks import ranked
 from .recording import unchanged
 from .route import Route, channels_first, integers_among, route, without_idle
 from .tracing import Trace, trace
@@ -68,6 +69,7 @@ class Measurement:
         seed: int,
         compute_reff_signal: bool,
         compute_reff_noise: bool,
+        ranks: str | Sequence[str],
     ) -> Measurement:
         """Trace a model and find out what can be measured of it.
 
@@ -82,11 +84,12 @@ class Measurement:
             seed: See there.
             compute_reff_signal: See there.
             compute_reff_noise: See there.
+            ranks: See there.
 
         Raises:
             TypeError, ValueError: If an argument is refused, or the backend cannot trace the model.
         """
-        patterns = _patterns(layers)
+        patterns, patterns_of_ranks = _patterns("layers", layers), _patterns("ranks", ranks)
         whole(0)("depth", depth)
         chosen = chosen_noise(noise, fed)
         net = network(model, fed)
@@ -108,9 +111,18 @@ class Measurement:
             seed=seed,
             compute_reff_signal=compute_reff_signal,
             compute_reff_noise=compute_reff_noise,
+            ranked=ranked(path, patterns_of_ranks),
             sha256=_hash(traced, model, with_weights=not reinitialize),
         )
-        forward = Forward(net, path, traced.variables, description.array_names, reinitialize, channels_first(net.parts))
+        forward = Forward(
+            net,
+            path,
+            traced.variables,
+            description.array_names,
+            description.ranked,
+            reinitialize,
+            channels_first(net.parts),
+        )
         return cls(description, forward, values, given, passes(forward))
 
     def stream(self, realizations: Iterable[int]) -> Iterator[Chunk]:
@@ -130,11 +142,11 @@ class Measurement:
             yield f"realization {index}: the signal does not vary at layer {first}, where chi is infinite"
 
 
-def _patterns(layers: Any) -> list[str]:
-    patterns = [layers] if isinstance(layers, str) else layers
+def _patterns(name: str, value: Any) -> list[str]:
+    patterns = [value] if isinstance(value, str) else value
     if not isinstance(patterns, Sequence) or not patterns:
-        raise TypeError(refusal("layers must be a pattern of names, or several.", layers=layers))
-    return [text("layers", pattern) for pattern in patterns]
+        raise TypeError(refusal(f"{name} must be a pattern of names, or several.", **{name: value}))
+    return [text(name, pattern) for pattern in patterns]
 
 
 def _batch_shape(path: Route, fed: Feed) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from moments_dnns.results.writers import check_writable, open_writer
 
 from .inputs import feed, first_batch
 from .measurement import Measurement, untouched
+from .ranks import ACTIVATIONS
 from .remote import compute, parcel
 
 
@@ -38,6 +39,7 @@ def characterize(
     name_experiment: str | None = None,
     compute_reff_signal: bool = True,
     compute_reff_noise: bool = True,
+    ranks: str | Sequence[str] = ACTIVATIONS,
     verbose: bool = True,
     overwrite: bool = False,
     workers: int | None = None,
@@ -68,6 +70,9 @@ def characterize(
         name_experiment: Folder below `npy/` in which the moments are saved; the same call continues or extends them.
         compute_reff_signal: Whether to take effective ranks of the signal.
         compute_reff_noise: Whether to take effective ranks of the noise.
+        ranks: Where effective ranks are taken: `"activations"`, behind layers that are or end in an activation, as in
+            the paper; or patterns of the names of layers, `"*"` for all, which takes several times as long. They are
+            NaN elsewhere.
         verbose: Whether to show a progress bar.
         overwrite: Whether another experiment of that name is replaced, once the first realizations are saved.
         workers: How many realizations are computed at a time, each by a process of its own with one thread, of a model
@@ -112,6 +117,7 @@ def characterize(
         "num_realizations": num_realizations,
         "layers": layers,
         "depth": depth,
+        "ranks": ranks,
         "seed": seed,
     }
     batch = first_batch(inputs)

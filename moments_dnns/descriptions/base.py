@@ -61,6 +61,10 @@ class Description(ABC):
         """Return an array by its name, derived from the others where it is not among them: see `moments.derive`."""
         return derive(arrays, name)
 
+    def is_taken(self, name: str) -> np.ndarray:
+        """Return for every column of an array of moments whether it is measured; what is not is NaN."""
+        return np.ones(self.num_computations, bool)
+
     def out_of_range(
         self, realizations: Sequence[int], arrays: Mapping[str, np.ndarray], logarithms: np.ndarray
     ) -> Iterator[str]:
@@ -76,6 +80,7 @@ class Description(ABC):
         """
         names, values = list(arrays), np.stack(list(arrays.values()), axis=-1)
         bad = ~np.isfinite(values) | ((values == 0) & np.isfinite(logarithms))
+        bad &= np.stack([self.is_taken(name) for name in names], axis=-1)
         for position in np.flatnonzero(bad.any(axis=(1, 2))):
             depth, moment = np.argwhere(bad[position])[0]
             yield (

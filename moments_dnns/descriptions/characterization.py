@@ -39,6 +39,10 @@ def _parents(name: str, value: Any) -> tuple[tuple[int, ...], ...]:
     return parents
 
 
+def _all_layers(characterization: Characterization) -> tuple[int, ...]:
+    return tuple(range(len(characterization.layers)))
+
+
 @attrs.frozen
 class Characterization(Description):
     """The description of what was measured along the layers of a Keras model: everything that decides the numbers.
@@ -57,6 +61,7 @@ class Characterization(Description):
         sha256: Hash of the model's configuration, of its weights too where these were kept.
         compute_reff_signal: Whether effective ranks of the signal were taken.
         compute_reff_noise: Whether effective ranks of the noise were taken.
+        ranked: The positions in `layers` of those of which effective ranks were taken, NaN elsewhere; by default all.
 
     Raises:
         TypeError, ValueError: If a value is refused.
@@ -84,8 +89,11 @@ class Characterization(Description):
     sha256: str = parameter(text, default="0")
     compute_reff_signal: bool = parameter(boolean, default=True)
     compute_reff_noise: bool = parameter(boolean, default=True)
+    ranked: tuple[int, ...] = parameter(_wholes, default=attrs.Factory(_all_layers, takes_self=True))
 
     def __attrs_post_init__(self) -> None:
+        if not set(self.ranked) <= set(range(len(self.layers))):
+            raise ValueError(refusal(f"expected positions of {len(self.layers)} layers.", ranked=self.ranked))
         if len(self.parents) != len(self.layers):
             raise ValueError(refusal(f"expected parents of {len(self.layers)} layers.", parents=self.parents))
 
@@ -97,6 +105,9 @@ class Characterization(Description):
             mine, theirs = differences["layers"]
             pairs = [(one, two) for one, two in zip(mine, theirs, strict=False) if one != two]
             differences["layers"] = pairs[0] if pairs else (f"{len(mine)} of them", f"{len(theirs)} of them")
+        if "ranked" in differences:
+            mine, theirs = differences.pop("ranked")
+            differences["layers with effective ranks"] = (f"{len(mine)} of them", f"{len(theirs)} of them")
         if "sha256" in differences:
             one, two = differences.pop("sha256")
             differences["settings or weights of layers"] = (f"hash {one[:8]}", f"hash {two[:8]}")
@@ -104,9 +115,17 @@ class Characterization(Description):
 
     @classmethod
     def from_fields(cls, fields: Any) -> Self:
-        """Return the description of the fields of a JSON object; earlier versions always took effective ranks."""
-        earlier = {"compute_reff_signal": True, "compute_reff_noise": True}
-        return super().from_fields({**earlier, **fields} if isinstance(fields, dict) else fields)
+        """Return the description of the fields of a JSON object; earlier versions took effective ranks everywhere."""
+        if isinstance(fields, dict) and isinstance(fields.get("layers"), list | tuple):
+            every = tuple(range(len(fields["layers"])))
+            fields = {"compute_reff_signal": True, "compute_reff_noise": True, "ranked": every, **fields}
+        return super().from_fields(fields)
+
+    def is_taken(self, name: str) -> np.ndarray:
+        """Return for every layer whether a moment is taken of it; what is not taken is NaN."""
+        if not MOMENTS[name].only_activated:
+            return np.ones(len(self.layers), bool)
+        return np.isin(np.arange(len(self.layers)), self.ranked)
 
     @property
     def num_computations(self) -> int:

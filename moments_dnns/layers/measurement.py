@@ -11,15 +11,11 @@ from keras import layers, ops
 from moments_dnns._validation import one_of
 from moments_dnns.moments import MOMENTS, Moment
 
+from .eigenvalues import largest_eigenvalue
 from .state import State, Tensor, centred, register, unless_zero
 
 # |x|^p by products, which cost a fraction of a general power.
 POWERS = {1: ops.abs, 2: ops.square, 4: lambda x: ops.square(ops.square(x))}
-
-# Repeated squaring raises the eigenvalues to the power 2**18, which separates those that differ by 1e-5. The trace is
-# brought to 1 once a round: the largest of n eigenvalues is then at least 1 / n, and its 8th power within float32's
-# range.
-NUM_ROUNDS, SQUARINGS_PER_ROUND = 6, 3
 
 
 def effective_rank(features: Float[Tensor, "*points channels"]) -> Float[Tensor, ""]:
@@ -57,13 +53,7 @@ def rank_of_centred(features: Float[Tensor, "*points channels"]) -> Float[Tensor
     gram = ops.matmul(x, transposed) if by_points else ops.matmul(transposed, x)
     trace = ops.sum(ops.diagonal(gram))
     gram = gram / unless_zero(trace)
-    power = gram
-    for _ in range(NUM_ROUNDS):
-        for _ in range(SQUARINGS_PER_ROUND):
-            power = ops.matmul(power, power)
-        power = power / unless_zero(ops.sum(ops.diagonal(power)))
-    # The mean of the eigenvalues, weighted by the spectrum of the power, which is concentrated on the largest one.
-    largest = ops.sum(power * gram)
+    largest = largest_eigenvalue(gram)
     return ops.where(trace == 0, 0.0, ops.maximum(1 / unless_zero(largest), 1.0))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from itertools import pairwise
 from typing import Any
@@ -34,7 +35,8 @@ def gaussian(shape: tuple[int, ...], seed: Seed, variance: float = 1.0) -> Float
     """Return independent normal numbers with mean 0.
 
     Formula: `sqrt(-2 ln(1 - u)) * (cos, sin)(2 pi v)` with u, v uniform on [0, 1) (Box and Muller), which takes half
-    the time of the backends' own normals on a CPU.
+    the time of TensorFlow's own normals on a CPU. With JAX, `sqrt(2) erfinv(u)` with u uniform on (-1, 1), in a third
+    of the time: its own normals, in the order of counters that one device draws fastest.
 
     Args:
         shape: The shape of the result.
@@ -49,12 +51,21 @@ def gaussian(shape: tuple[int, ...], seed: Seed, variance: float = 1.0) -> Float
     >>> tuple(gaussian((2, 3), np.array([1, 2])).shape)
     (2, 3)
     """
+    if keras.backend.backend() == "jax":
+        return _jax_normals(shape, seed) * variance**0.5
     size = math.prod(shape)
     uniform = keras.random.uniform((2, -(-size // 2)), dtype="float32", seed=TensorSeed(seed))
     radius = ops.sqrt(-2 * variance * ops.log(1 - uniform[0]))
     angle = 2 * math.pi * uniform[1]
     numbers = ops.concatenate([radius * ops.cos(angle), radius * ops.sin(angle)])
     return ops.reshape(numbers[:size], shape)
+
+
+def _jax_normals(shape: tuple[int, ...], seed: Seed) -> Float[Tensor, "..."]:
+    jax = importlib.import_module("jax")
+    key = jax.random.wrap_key_data(ops.cast(seed, "uint32"), impl="threefry2x32")
+    with jax.threefry_partitionable(False):
+        return jax.random.normal(key, shape, "float32")
 
 
 def draw_kernel(

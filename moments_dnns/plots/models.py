@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,6 +21,8 @@ from .panels import draw_panels
 from .specs import ShownExperiment
 from .style import PaperFigure, Path, check, save, styled
 
+RANKS = ("reff_signal", "reff_noise")
+
 MOST_NAMES = 40  # of layers that are legible below a figure of this width
 
 
@@ -29,7 +32,8 @@ def plot_layers(moments: Moments | Mapping[str, Moments], *, path: Path = None, 
 
     Panels: (a) chi, (b) its growth, chi after a layer over chi of its inputs taken together, (c) the distribution of
     the signal, mu4 / mu2^2 and nu1 / sqrt(nu2), which are 3 and 0.80 for a Gaussian, (d) effective ranks of noise and
-    signal. Curves are means over realizations, bands hold the 16th to 84th percentile. Every other block is shaded.
+    signal, joined from one layer of which they were taken to the next. Curves are means over realizations, bands hold
+    the 16th to 84th percentile. Every other block is shaded.
     The verdicts of `diagnose` are below.
 
     Args:
@@ -52,10 +56,7 @@ def plot_layers(moments: Moments | Mapping[str, Moments], *, path: Path = None, 
     Reference: section 3 of arXiv 1811.03087.
     """
     check(path, use_tex)
-    shown = [
-        ShownExperiment(label, read_logarithms("layers", layer_arrays(each), MODEL_LAYERS))
-        for label, each in labelled(moments).items()
-    ]
+    shown = [ShownExperiment(label, _logarithms(each)) for label, each in labelled(moments).items()]
     with styled(use_tex):
         rows = len(MODEL_LAYERS.panels)
         figure = PaperFigure(figsize=(6.8, 1.75 * rows + 0.8), layout="constrained", use_tex=use_tex)
@@ -70,6 +71,24 @@ def plot_layers(moments: Moments | Mapping[str, Moments], *, path: Path = None, 
             _name_layers(all_axes[-1], [name.replace("_", r"\_") if use_tex else name for name in names])
     save(figure, path)
     return figure
+
+
+def _logarithms(moments: Moments) -> dict[str, Any]:
+    """Return what `read_logarithms` does, with ranks between layers of which they were taken on the line between them.
+
+    Before the first of these and behind the last they are NaN, without a warning.
+    """
+    arrays = layer_arrays(moments)
+    outside = dict[str, np.ndarray]()
+    for name in RANKS:
+        taken = np.flatnonzero(moments.experiment.is_taken(name))
+        layers = np.arange(arrays[name].shape[1])
+        ends = (taken[0], taken[-1]) if taken.size else (1, 0)
+        outside[name] = (layers < ends[0]) | (layers > ends[1])
+        rows = [np.interp(layers, taken, row[taken]) if taken.size else np.ones(len(layers)) for row in arrays[name]]
+        arrays[name] = np.stack(rows)
+    logarithms = read_logarithms("layers", arrays, MODEL_LAYERS)
+    return logarithms | {name: np.where(columns, np.nan, logarithms[name]) for name, columns in outside.items()}
 
 
 def _shade_blocks(all_axes: Sequence[Axes], names: Sequence[str]) -> None:

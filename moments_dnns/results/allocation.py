@@ -64,9 +64,10 @@ def continued(present: Record, asked: Record, name: str) -> Record:
     if num_missing(present, asked.experiment) and (changed := changes(present.provenance, asked.provenance)):
         raise FileExistsError(
             refusal(
-                "the last digits depend on the backend and the threads within its operations, so that realizations of "
-                "one experiment are not mixed: expected those of the experiment that is there (KERAS_BACKEND; "
-                f"{', '.join(THREADS.values())}), overwrite=True, or a new name. What is there and this "
+                "the last digits depend on the backend and the threads within its operations, and the networks on the "
+                "normal numbers that it draws, so that realizations of one experiment are not mixed: expected those of "
+                f"the experiment that is there (KERAS_BACKEND; {', '.join(THREADS.values())}; normals as this version "
+                "of the library draws them), overwrite=True, or a new name. What is there and this "
                 f"process differ in {in_words(changed)}.",
                 name=name,
             )

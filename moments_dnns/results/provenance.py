@@ -16,12 +16,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from moments_dnns._backend import BOX_MULLER
+
 SECONDS_FOR_GIT = 10.0
 
 PACKAGES = ("moments_dnns", "numpy", "keras", "tensorflow", "jax", "torch")
 
-# What last digits depend on, beside the description: the threads within an operation on a CPU, None elsewhere.
-DECISIVE = ("backend", "threads")
+# What numbers depend on, beside the description: the backend and its normal numbers, and, in their last digits, the
+# threads within an operation on a CPU, None elsewhere.
+DECISIVE = ("backend", "normals", "threads")
+
+# What runs had that do not say it.
+EARLIER = {"normals": BOX_MULLER}
 
 
 def now() -> str:
@@ -57,13 +63,16 @@ def end(begun: float) -> dict[str, Any]:
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return in what two runs differ that last digits depend on, as far as both say it.
+    """Return in what two runs differ that numbers depend on, as far as both say it or it is known.
 
     Example:
 
     >>> changes({"backend": "jax", "threads": 2}, {"backend": "tensorflow", "threads": 2})
     {'backend': ('jax', 'tensorflow')}
+    >>> changes({"backend": "jax"}, {"backend": "jax", "normals": "inverse error function"})
+    {'normals': ('Box and Muller', 'inverse error function')}
     """
+    before, now = {**EARLIER, **before}, {**EARLIER, **now}
     known = [key for key in DECISIVE if key in before and key in now]
     return {key: (before[key], now[key]) for key in known if before[key] != now[key]}
 
