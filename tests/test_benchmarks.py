@@ -137,18 +137,18 @@ def test_gpu_runs_anywhere_when_asked_to(capsys):
 
 
 def test_a_row_says_what_was_seen():
-    assert row("A", "jax", SEEN, 0.12, 0.1, 1.0) == [
+    assert row("A", "jax", 0.12, SEEN, 0.1, 1.0) == [
         "A",
         "jax",
+        "0.120",
         "0.200",
         "0.100 to 0.500",
-        "0.120",
         "2.00",
         "1.00",
         "0.100",
-        "2.00",
+        "1.20",
         "1.00",
-        "5.00",
+        "8.33",
     ]
 
 
