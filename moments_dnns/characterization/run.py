@@ -22,6 +22,7 @@ from moments_dnns.results.moments import Moments
 from moments_dnns.results.writers import SECONDS_BETWEEN_COMMITS, SHARE_OF_COMMITS, Writer, check_writable, open_writer
 
 from .behaviour import tell_of_behaviour
+from .facts import layer_facts
 from .forward import Forward, passes
 from .inputs import Feed, feed
 from .network import network, parts_of
@@ -130,7 +131,11 @@ def characterize(
             sha256=_hash(traced, model, with_weights=not reinitialize),
         )
         check_writable(name_experiment, description, overwrite)
-        provenance = describe_device(keras.backend.backend(), any_policy=True)
+        first = values.values(_seeds.of_realization(seed, 0))
+        provenance = {
+            **describe_device(keras.backend.backend(), any_policy=True),
+            **layer_facts(net, path, values, first, reinitialize),
+        }
         forward = Forward(net, path, traced.variables, description.array_names, reinitialize, channels_first(net.parts))
         opened = open_writer(name_experiment, description, provenance, overwrite)
         with interruptible(name_experiment), opened as writer:
