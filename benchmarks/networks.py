@@ -80,38 +80,37 @@ BATCH, LAYER = {"normalization": "batch"}, {"normalization": "layer"}
 
 FAMILIES: dict[str, list[Network]] = {
     "batch norm": [
-        *_deep(4, 10, 15, 20, 30, 40, 50, 100, **BATCH),
-        *_deep(4, 8, 12, 20, batch=8, **BATCH),
-        *_deep(10, 20, 40, batch=16, **BATCH),
+        *_deep(4, 10, 20, 30, 40, 50, 100, **BATCH),
+        *_deep(4, 8, 14, 20, batch=8, **BATCH),
         *_deep(15, 40, width=32, **BATCH),
         *_deep(15, 40, width=128, **BATCH),
         *_deep(20, 50, activation="tanh", **BATCH),
         *_deep(20, 50, activation="gelu", **BATCH),
         *_deep(50, 100, activation="linear", **BATCH),
     ],
-    "layer norm": _deep(10, 30, 60, 100, **LAYER),
+    "layer norm": _deep(10, 30, 80, **LAYER),
     "vanilla": [
         *_deep(4, 10, 20, 50, 100, 200),
-        *_deep(10, 20, 50, gain=1.0),
+        *_deep(10, 50, gain=1.0),
     ],
     "ordered": [
-        *_deep(5, 10, 15, 20, 40, gain=1.0, bias=1.0),
+        *_deep(5, 10, 20, 40, gain=1.0, bias=1.0),
         *_deep(2, 4, 8, 20, gain=1.0, activation="sigmoid"),
         *_deep(5, 10, 20, 40, gain=0.8, bias=0.2, activation="tanh"),
     ],
     "tanh": [
-        *_deep(20, 50, 100, gain=1.0, activation="tanh"),
-        *_deep(4, 8, 15, 25, 40, gain=4.0, activation="tanh"),
+        *_deep(20, 60, gain=1.0, activation="tanh"),
+        *_deep(4, 8, 16, 30, gain=4.0, activation="tanh"),
         *_deep(3, 6, 12, 20, gain=16.0, activation="tanh"),
     ],
     "residual": [
         *_deep(20, 50, 100, kind="pre", **BATCH),
-        *_deep(10, 20, 50, kind="pre"),
-        *_deep(50, 100, kind="pre", scale=0.1),
-        *_deep(50, 100, kind="pre", scale=0.0, learned=True),
-        *_deep(20, 50, kind="pre", **LAYER),
+        *_deep(20, 50, kind="pre"),
+        *_deep(30, 80, kind="pre", scale=0.1),
+        *_deep(30, 80, kind="pre", scale=0.0, learned=True),
+        *_deep(40, kind="pre", **LAYER),
         *_deep(20, 50, kind="post", **BATCH),
-        *_deep(10, 30, 60, 100, kind="trunk", **BATCH),
+        *_deep(10, 30, 60, kind="trunk", **BATCH),
     ],
 }
 

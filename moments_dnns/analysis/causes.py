@@ -179,9 +179,9 @@ def dead_units(layers: Layers) -> Iterator[Cause]:
 
 def silent_branches(layers: Layers) -> Iterator[Cause]:
     """Yield branches that add nothing at initialisation."""
-    for index, facts in layers.with_fact("silent"):
-        if layers.silent[index] == 1:
-            yield Cause(layers.names[index], f"off at initialisation, its {facts['silent']} is zero", intended=True)
+    for weight in dict.fromkeys(facts["silent"] for _, facts in layers.with_fact("silent")):
+        same = [index for index, facts in layers.with_fact("silent") if facts["silent"] == weight]
+        yield _cause(layers, same, f"off at initialisation, its {weight} is zero", intended=True)
     weak = [
         parent
         for index, parents in enumerate(layers.parents)
