@@ -13,8 +13,8 @@ HE = 2.0  # variance of weights times fan_in; in layers of one width it is 1 for
 
 EPSILON = 1e-3  # of normalizations
 
-# Inputs to outputs of a unit, by the kind of network: d is the dense layer, n the normalization, a the activation, s the
-# factor of branches. The first dense layer of a residual network brings the images to its width.
+# Inputs to outputs of a unit, by the kind of network: d is the dense layer, n the normalization, a the activation, s
+# the factor of branches. The first dense layer of a residual network brings the images to its width.
 KINDS = {
     "plain": "a(n(d(x)))",
     "pre": "x + s d(a(n(x)))",

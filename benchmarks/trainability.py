@@ -65,10 +65,12 @@ def moments_of(network: Any, images: np.ndarray) -> dict[str, Any]:
         verbose=False,
     )
     arrays = {name: moments[name].round(3) for name in MEASURED}
-    return {
-        "layer": moments["layer"].tolist(),
-        **{name: np.where(np.isfinite(array), array, None).tolist() for name, array in arrays.items()},
-    }
+    return {"layer": moments["layer"].tolist(), **{name: plain(array) for name, array in arrays.items()}}
+
+
+def plain(array: np.ndarray) -> list[list[float | None]]:
+    """Return an array as JSON holds it, with None for numbers that are not finite."""
+    return [[float(number) if np.isfinite(number) else None for number in row] for row in array]
 
 
 def run(path: Path, images: Path | None) -> None:
@@ -86,7 +88,7 @@ def run(path: Path, images: Path | None) -> None:
         reached = training.losses(network, given)
         row = {
             "name": network.name,
-            "losses": np.where(np.isfinite(reached), reached.round(4), None).tolist(),
+            "losses": plain(reached.round(4)),
             "moments": moments_of(network, given.images),
         }
         with path.open("a") as file:

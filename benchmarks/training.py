@@ -6,6 +6,7 @@ same network has one operation for each step of each layer, and takes twenty tim
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from itertools import product
 from typing import Any
@@ -25,7 +26,7 @@ NUM_CLASSES = 10
 
 Weights = dict[str, Any]
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "relu": jax.nn.relu,
     "tanh": jnp.tanh,
     "sigmoid": jax.nn.sigmoid,

@@ -198,7 +198,9 @@ def constant_normalizations(layers: Layers) -> Iterator[Cause]:
     """Yield normalizations over a single number, which return a constant whatever comes in."""
     single = [index for index, facts in layers.with_fact("features") if facts["features"] == 1]
     if single:
-        yield _cause(layers, single, "normalizes over one feature, so that it returns a constant: its block does nothing")
+        yield _cause(
+            layers, single, "normalizes over one feature, which makes a constant of it: its block does nothing"
+        )
 
 
 def few_points(layers: Layers) -> Iterator[Cause]:
@@ -269,8 +271,8 @@ def kernel_scales(layers: Layers) -> Iterator[Cause]:
         index = max(ratios, key=lambda index: abs(math.log(ratios[index])))
         facts, decibels = layers.facts[index], DECIBELS / 2 * math.log(ratios[index])
         words = (
-            f"{facts['initializer']} miscounts the inputs of its {facts['kernel']}: its outputs are {abs(decibels):.1f} "
-            f"dB too {'weak' if decibels < 0 else 'strong'}"
+            f"{facts['initializer']} miscounts the inputs of its {facts['kernel']}: its outputs are "
+            f"{abs(decibels):.1f} dB too {'weak' if decibels < 0 else 'strong'}"
         )
         yield attrs.evolve(_cause(layers, [*ratios], words), layer=layers.names[index])
 

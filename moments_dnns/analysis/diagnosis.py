@@ -30,7 +30,6 @@ from .verdicts import (
     verdicts,
 )
 
-
 # What is printed of `Diagnosis.trainable`.
 ANSWERS = {True: "yes", False: "no", None: "not decided"}
 
@@ -91,8 +90,11 @@ class Diagnosis:
 
     def _number_lines(self) -> Iterator[str]:
         yield f"trainable: {ANSWERS[self.trainable]}"
+        if self.verdicts == (DEAD,):
+            yield from self._last_lines()
+            return
         if self.depth_scales:
-            yield f"depth: {self.depth_scales} depth scales (ln χ² at the end), of which {MOST_DEPTH_SCALES:g} can be trained"
+            yield f"depth: ln χ² = {self.depth_scales} at the end, in depth scales; trainable up to {MOST_DEPTH_SCALES:g}"
         if self.variation:
             yield f"share of the signal that differs from input to input: e^({self.variation})"
         if self.growth:
@@ -106,6 +108,9 @@ class Diagnosis:
             yield f"effective rank of the signal: {self.rank}{trend}"
         if self.kurtosis:
             yield f"kurtosis of the normalized signal: {self.kurtosis}"
+        yield from self._last_lines()
+
+    def _last_lines(self) -> Iterator[str]:
         yield from (f"cause: {cause}" for cause in self.causes)
         yield from (f"missing: {words}" for words in self.missing)
         left_out = f", left out {self.left_out} realizations" if self.left_out else ""

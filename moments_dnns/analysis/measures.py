@@ -71,7 +71,8 @@ class Measures:
     Args:
         depth_scales: ln chi^2 at the end over that at the input: how many depth scales xi = 1 / ln(growth of chi^2 per
             layer) the network is deep.
-        variation: ln(mu2 / nu2) of the signal at the end: the share of its mean square that differs from input to input.
+        variation: ln(mu2 / nu2) of the signal at the end, the share of its mean square that differs from input to
+            input.
         silent: In which share of the realizations nothing varies at the end.
         growth: The growth of the sensitivity over depth.
         rank: The effective rank of the signal.

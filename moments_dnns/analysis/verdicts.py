@@ -25,6 +25,9 @@ UNDECIDED = "not enough depth or realizations to tell"
 # Verdicts with which networks do not train; the others are pathologies of the signal with which they may.
 UNTRAINABLE = (EXPLODING, VANISHING, CONSTANT, DEAD)
 
+# All verdicts but the good one and the open one.
+PATHOLOGIES = (*UNTRAINABLE, ONE_DIMENSIONAL, OUTLIERS)
+
 # Batch-normalized networks train down to about this many depth scales, ln chi^2 = 16 (arXiv 1902.08129, figure 3), and
 # so did those of docs/diagnosis.md.
 MOST_DEPTH_SCALES = 16.0

@@ -46,7 +46,7 @@ def branch_ends(traced: Trace) -> list[Any]:
 
 
 def _chain(above: Sequence[frozenset[int]], parts: Sequence[Any], start: int) -> list[Any]:
-    """Return the layers with a kernel or a scale on the way up from a place to the addition before it, the last first."""
+    """Return the layers with a kernel or a scale on the way up to the addition before a place, the last first."""
     chain, left, seen = [], [start], set[int]()
     while left:
         index = max(left)
