@@ -94,7 +94,8 @@ class Diagnosis:
             yield from self._last_lines()
             return
         if self.depth_scales:
-            yield f"depth: ln χ² = {self.depth_scales} at the end, in depth scales; trainable up to {MOST_DEPTH_SCALES:g}"
+            limit = f"trainable up to {MOST_DEPTH_SCALES:g}"
+            yield f"depth in depth scales, ln χ² at the end: {self.depth_scales}, {limit}"
         if self.variation:
             yield f"share of the signal that differs from input to input: e^({self.variation})"
         if self.growth:
