@@ -1,7 +1,7 @@
 """Whether verdicts at initialisation agree with training: networks of many kinds, diagnosed and then trained.
 
-Run it as `python -m benchmarks.trainability runs.jsonl` from the root of the checkout. What is in the file is not run
-again.
+Run it as `python -m benchmarks.trainability runs.jsonl` from the root of the checkout: about ten minutes on one core.
+What is in the file is not run again. `--write` puts the results into docs/diagnosis.md.
 
 A network trains if it can learn a few images by heart. So that this measures the network, and not the scale of its
 output or a learning rate, its features are divided by their root mean square at initialisation, the last layer begins
@@ -22,6 +22,10 @@ from moments_dnns import _cli
 from moments_dnns._validation import refusal
 from moments_dnns.data import load_images
 
+from .common import WriteSwitch, write
+
+PAGE = Path(__file__).parents[1] / "docs" / "diagnosis.md"
+IMAGE = PAGE.parent / "images" / "trainability.png"
 NUM_IMAGES = 256
 REALIZATIONS = 4
 MEASURED = ("log_mu2_noise", "log_mu2_signal", "log_nu2_signal", "log_mu4_signal", "reff_signal")
@@ -101,14 +105,23 @@ def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
 
 
-def trainability(path: Path, /, *, images: Path | None = None) -> None:
+def trainability(path: Path, /, *, images: Path | None = None, write_results: WriteSwitch = False) -> None:
     """Diagnose networks at initialisation, train them, and compare.
 
     Args:
         path: File of the results in JSON lines; what it holds is not run again.
         images: A .npz file of images and labels; noisy copies of crops of a photograph by default.
+        write_results: Put the results into docs/diagnosis.md and draw the figure.
     """
+    from . import agreement, networks
+
     run(path, images)
+    found = agreement.outcomes(rows(path), [network.name for network in networks.NETWORKS])
+    text = "\n\n".join(agreement.summary(found))
+    print(text)
+    if write_results:
+        write("trainability", text, PAGE)
+        agreement.draw(found).savefig(IMAGE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,7 +21,10 @@ from .networks import EPSILON, SIDE, Network
 # Learning rates of Adam, over three decades.
 RATES = (1e-5, 1e-4, 1e-3, 3e-3, 1e-2)
 SEEDS = 2
-STEPS, WARM_UP, AVERAGED = 240, 32, 16
+STEPS, WARM_UP, AVERAGED = 480, 32, 16
+
+# The images are so many batches: with all batch sizes, a step sees the same share of them.
+NUM_BATCHES = 4
 NUM_CLASSES = 10
 
 Weights = dict[str, Any]
@@ -115,12 +118,13 @@ def losses(network: Network, task: Task, steps: int = STEPS) -> np.ndarray:
     Returns:
         Cross-entropies, means over the last batches, of shape (rates, seeds); not finite where training diverges.
     """
+    images, labels = (array[: NUM_BATCHES * network.batch] for array in (task.images, task.labels))
     grid = [*product(RATES, range(SEEDS))]
     drawn = [weights(network, seed) for _, seed in grid]
     stacked = {name: np.stack([each[name] for each in drawn]) for name in drawn[0]}
-    order = np.stack([_order(len(task.labels), network.batch, steps, seed) for _, seed in grid])
+    order = np.stack([_order(len(labels), network.batch, steps, seed) for _, seed in grid])
     rates = np.array([rate for rate, _ in grid], np.float32)
-    reached = _train(network, stacked, rates, order, task.images, task.labels)
+    reached = _train(network, stacked, rates, order, images, labels)
     return np.asarray(reached)[:, -AVERAGED:].mean(axis=1).reshape(len(RATES), SEEDS)
 
 

@@ -54,15 +54,11 @@ def assert_well_behaved(
 
     Example:
 
-    >>> bias = keras.initializers.Constant(-9.0)
-    >>> layers = [keras.layers.Dense(8, "relu", bias_initializer=bias, name=f"dense{i}") for i in range(3)]
-    >>> model = keras.Sequential([keras.Input((8,)), *layers])
-    >>> assert_well_behaved(model, np.random.default_rng(0).normal(size=(16, 8)), verbose=False)
+    >>> depth = np.arange(1, 101)
+    >>> assert_well_behaved({"log_chi_loc4": 0.2 * depth + np.zeros((4, 1)), "depth": depth})
     Traceback (most recent call last):
-    moments_dnns.characterization.checks.PathologyError: dead signal
-    trainable: no
-    cause: dense0: from here on nothing varies, in 100% of the realizations
-    8 realizations at 1 depths
+    moments_dnns.characterization.checks.PathologyError: exploding sensitivity
+    ...
     """
     allowed = {one_of(PATHOLOGIES)("allow", each) for each in ([allow] if isinstance(allow, str) else allow)}
     if isinstance(model_or_moments, keras.Model):
