@@ -77,15 +77,15 @@ def plain(array: np.ndarray) -> list[list[float | None]]:
     return [[float(number) if np.isfinite(number) else None for number in row] for row in array]
 
 
-def run(path: Path, images: Path | None) -> None:
+def run(networks: Sequence[Any], path: Path, images: Path | None) -> None:
     """Diagnose and train the networks that are not in a file yet, and add them to it."""
     import keras
 
-    from . import networks, training
+    from . import training
 
     done = {row["name"] for row in rows(path)}
     given = task(images)
-    for network in networks.NETWORKS:
+    for network in networks:
         if network.name in done:
             continue
         keras.utils.clear_session()
@@ -105,17 +105,20 @@ def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
 
 
-def trainability(path: Path, /, *, images: Path | None = None, write_results: WriteSwitch = False) -> None:
+def trainability(
+    path: Path, /, *, images: Path | None = None, quick: _cli.Switch = False, write_results: WriteSwitch = False
+) -> None:
     """Diagnose networks at initialisation, train them, and compare.
 
     Args:
         path: File of the results in JSON lines; what it holds is not run again.
         images: A .npz file of images and labels; noisy copies of crops of a photograph by default.
+        quick: Every third network only.
         write_results: Put the results into docs/diagnosis.md and draw the figure.
     """
     from . import agreement, networks
 
-    run(path, images)
+    run(networks.NETWORKS[::3] if quick else networks.NETWORKS, path, images)
     found = agreement.outcomes(rows(path), [network.name for network in networks.NETWORKS])
     text = "\n\n".join(agreement.summary(found))
     print(text)

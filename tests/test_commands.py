@@ -231,6 +231,7 @@ def test_diagnose_of_a_file_says_whether_it_can_be_trained(words, code, told, ca
 @pytest.mark.backend
 @pytest.mark.usefixtures("models")
 @pytest.mark.filterwarnings("ignore:realization .* log_mu2_noise is -inf:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:layers leaves out what is zero:UserWarning")
 def test_diagnose_writes_a_report_and_json(capsys):
     assert main(["diagnose", "dead.keras", "--images", "x.npz", "--json", "--report", "new/report.html"]) == 3
     found = json.loads(capsys.readouterr().out)

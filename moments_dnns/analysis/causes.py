@@ -297,7 +297,7 @@ def ranges(layers: Layers) -> Iterator[Cause]:
             reached = PEAK * size[over[0]]
             yield _cause(layers, list(over), f"{name} would overflow, values reach {reached:.0e}")
         if len(under):
-            yield _cause(layers, list(under), f"{name} would make it zero, values are about {size[under[0]]:.0e}")
+            yield _cause(layers, list(under), f"{name} would vanish, values are about {size[under[0]]:.0e}")
 
 
 # What is looked for, the most serious first.

@@ -83,7 +83,7 @@ CASES = [
         {},
         {"nu2_signal": {"conv2": 1e-7}},
         ["conv2: a branch that adds next to nothing at initialisation, of -70 dB",
-         "conv2: float8 (e4m3) would make it zero"],
+         "conv2: float8 (e4m3) would vanish"],
     ),
     (
         {},
