@@ -7,6 +7,10 @@ from . import simulation as simulation
 from . import theory as theory
 from .analysis.diagnosis import diagnose as diagnose
 from .analysis.model_layers import layer_summary as layer_summary
+from .characterization.checks import PathologyError as PathologyError
+from .characterization.checks import assert_well_behaved as assert_well_behaved
+from .characterization.rescaling import Rescaled as Rescaled
+from .characterization.rescaling import rescale as rescale
 from .characterization.run import characterize as characterize
 from .data import load_images as load_images
 from .descriptions.architecture import ARCHITECTURES as ARCHITECTURES
@@ -20,6 +24,7 @@ from .plots.experiments import plot_summary as plot_summary
 from .plots.experiments import plot_vanilla as plot_vanilla
 from .plots.experiments import plot_vanilla_histo as plot_vanilla_histo
 from .plots.models import plot_layers as plot_layers
+from .plots.pages import report as report
 from .plots.pruning import prune_experiment as prune_experiment
 from .results.experiments import delete_experiment as delete_experiment
 from .results.experiments import list_experiments as list_experiments

@@ -74,7 +74,7 @@ def application(name: str, commands: Callable[..., Any] | Mapping[str, Callable[
         print_error=False,
         exit_on_error=False,
         suppress_keyboard_interrupt=False,
-        result_action="return_none",
+        result_action="return_value",
     )
     if callable(commands):
         app.default(commands)
@@ -85,7 +85,9 @@ def application(name: str, commands: Callable[..., Any] | Mapping[str, Callable[
 
 
 def call(app: App, argv: Sequence[str] | None = None, interrupted: str = "interrupted") -> int:
-    """Run the command that the arguments name; return 0, 2 after an error, and 130 or 143 after an interrupt.
+    """Run the command that the arguments name; return the exit code.
+
+    It is what the command returns, 0 if that is nothing, 2 after an error, and 130 or 143 after an interrupt.
 
     An error of any kind is printed as one line on stderr; in Python's development mode (`-X dev`) it is raised.
     Letters that the output cannot hold, such as a chi in ASCII, are written as escapes.
@@ -105,8 +107,9 @@ def call(app: App, argv: Sequence[str] | None = None, interrupted: str = "interr
         if not arguments and app.default_command is None:
             commands = ", ".join(name for name in app if not name.startswith("-"))
             raise ValueError(f"expected a command: {commands}; --help explains them.")
-        app(arguments)
+        code = app(arguments)
         print(end="", flush=True)
+        return code if isinstance(code, int) else 0
     except BrokenPipeError:
         return UNREAD
     except KeyboardInterrupt as interrupt:
@@ -119,7 +122,6 @@ def call(app: App, argv: Sequence[str] | None = None, interrupted: str = "interr
         return FAILED
     finally:
         _drop_unwritten()
-    return 0
 
 
 def one_line(error: Exception) -> str:

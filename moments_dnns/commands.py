@@ -19,7 +19,7 @@ from cyclopts import Group, Parameter
 from moments_dnns import _cli
 from moments_dnns._cli import Switch
 from moments_dnns._resources import size
-from moments_dnns._validation import refusal
+from moments_dnns._validation import refusal, whole
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.descriptions.parameters import first_sentence, parameters_of
 from moments_dnns.execution.options import RunOptions
@@ -32,6 +32,9 @@ SUMMARY = "summary"
 
 # The columns of `list`.
 HEADER = ("name", "architecture", "depth", "width", "realizations", "pruned for", "size")
+
+# Exit codes of `diagnose` for a model of a file, by whether it can be trained; 1 and 2 are those of `_cli`.
+EXIT_CODES = {True: 0, False: 3, None: 4}
 
 # Types of options, by the types of the fields that they set. A field of any other type has no option.
 OPTION_TYPES: dict[str, Any] = {
@@ -192,22 +195,55 @@ def verify(name: str, /) -> None:
         raise CorruptExperimentError(f"{name}: {len(damaged)} of {len(checked)} files are damaged")
 
 
-def verdicts(name: str, /, *, as_json: Annotated[Switch, Parameter(name="--json")] = False) -> None:
-    """Say whether a saved experiment, or a characterized model, is pathological.
+def verdicts(
+    name: str,
+    /,
+    *,
+    as_json: Annotated[Switch, Parameter(name="--json")] = False,
+    images: Path | None = None,
+    batch_size: _cli.Integer = 64,
+    num_realizations: _cli.Integer = 8,
+    report: Path | None = None,
+) -> int:
+    """Say whether a saved experiment, or a Keras model, is pathological, and why.
+
+    Of a model, the exit code is 0 if it can be trained, 3 if it cannot, and 4 if that is not decided. It is 2 after any
+    error, and 0 for experiments.
 
     Args:
-        name: The experiment: its folder below npy/.
-        as_json: Print verdicts and numbers as JSON.
+        name: The experiment, or the characterized model: its folder below npy/. Or a model in a .keras file.
+        as_json: Print verdicts, numbers and causes as JSON.
+        images: What goes into a model of a file: a .npy or .npz file.
+        batch_size: How many of these are taken.
+        num_realizations: How often the weights of a model of a file are drawn.
+        report: A page of HTML to write.
     """
     from moments_dnns.analysis.diagnosis import diagnose
+    from moments_dnns.plots.pages import report as write_report
     from moments_dnns.results.experiments import load_experiment
 
-    diagnosis = diagnose(load_experiment(name))
+    is_file = name.endswith(".keras")
+    if is_file != (images is not None):
+        raise ValueError(refusal("--images belongs to a model in a .keras file.", name=name, images=images))
+    moments = _characterized(name, images, batch_size, num_realizations) if images else load_experiment(name)
+    diagnosis = diagnose(moments)
+    if report:
+        write_report(moments, report)
     print(json.dumps(diagnosis.to_dict(), indent=2, ensure_ascii=False) if as_json else diagnosis)
+    return EXIT_CODES[diagnosis.trainable] if is_file else 0
+
+
+def _characterized(name: str, images: Path, batch_size: int, num_realizations: int) -> Any:
+    """Return the moments of the model of a file."""
+    from moments_dnns.characterization.files import load_inputs, load_model
+    from moments_dnns.characterization.run import characterize
+
+    inputs = load_inputs(images, whole(2)("batch_size", batch_size))
+    return characterize(load_model(Path(name)), inputs, num_realizations=num_realizations, verbose=False)
 
 
 # The commands by name, in the order of `--help`.
-COMMANDS: dict[str, Callable[..., None]] = {
+COMMANDS: dict[str, Callable[..., int | None]] = {
     "run": run,
     "plot": plot,
     "diagnose": verdicts,

@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import attrs
+import numpy as np
 import pytest
 
 import manage_experiments
@@ -185,6 +186,83 @@ def test_diagnose_tells_the_verdicts(capsys):
     assert capsys.readouterr().out == f"{expected}\n"
     assert main(["diagnose", "seed0", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == expected.to_dict()
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    """Models in files, and what goes into them, seen from an empty folder."""
+    import keras
+
+    layers, bias = keras.layers, keras.initializers.Constant(-30.0)
+    made = {
+        "good": [layers.Dense(32, "gelu", kernel_initializer="he_normal"), layers.Dense(16)],
+        "dead": [layers.Dense(8, "relu", bias_initializer=bias, name="dying"), layers.Dense(8), layers.Dense(8)],
+        "code": [layers.Lambda(lambda x: x + 1)],
+    }
+    monkeypatch.chdir(tmp_path)
+    for name, parts in made.items():
+        keras.Sequential([keras.Input((6,)), *parts]).save(f"{name}.keras")
+    images = np.random.default_rng(0).normal(size=(100, 6))
+    np.save("x.npy", images)
+    np.savez("x.npz", images=images, labels=np.arange(100))
+    np.savez("one.npz", anything=images)
+    Path("text.keras").write_text("no model")
+    Path("broken.npz").write_bytes(Path("x.npz").read_bytes()[:200])
+
+
+@pytest.mark.backend
+@pytest.mark.usefixtures("models")
+@pytest.mark.filterwarnings("ignore:realization .* log_mu2_noise is -inf:RuntimeWarning")
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["good.keras", "--images", "x.npz"], 0, "trainable: yes"),
+        (["good.keras", "--images", "x.npy", "--batch_size", "16"], 0, "8 realizations at 3 depths"),
+        (["good.keras", "--images", "one.npz", "--num-realizations", "5"], 0, "5 realizations at 3 depths"),
+        (["dead.keras", "--images", "x.npz"], 3, "cause: dying: from here on nothing varies"),
+        (["good.keras", "--images", "x.npz", "--num_realizations", "1"], 4, "missing: 4 realizations"),
+    ],
+)
+def test_diagnose_of_a_file_says_whether_it_can_be_trained(words, code, told, capsys):
+    assert main(["diagnose", *words]) == code
+    assert told in capsys.readouterr().out
+
+
+@pytest.mark.backend
+@pytest.mark.usefixtures("models")
+@pytest.mark.filterwarnings("ignore:realization .* log_mu2_noise is -inf:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:layers leaves out what is zero:UserWarning")
+def test_diagnose_writes_a_report_and_json(capsys):
+    assert main(["diagnose", "dead.keras", "--images", "x.npz", "--json", "--report", "new/report.html"]) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert found["verdicts"] == ["dead signal"]
+    assert found["causes"][0]["layer"] == "dying"
+    assert "dying" in Path("new/report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.backend
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("missing.keras --images x.npz", "expected an existing .keras file"),
+        ("text.keras --images x.npz", "expected a model that was saved as .keras"),
+        ("code.keras --images x.npz", "without code"),
+        ("good.keras", "--images belongs to a model"),
+        ("seed0 --images x.npz", "--images belongs to a model"),
+        ("good.keras --images missing.npy", "missing.npy"),
+        ("good.keras --images broken.npz", "broken.npz"),
+        ("good.keras --images x.npz --batch_size 1", "Received: batch_size=1"),
+        ("good.keras --images x.npz --num_realizations 0", "Received: num_realizations=0"),
+        ("good.keras --images x.npz --report x.pdf", "path must end in .html"),
+    ],
+)
+def test_diagnose_of_a_file_refuses_in_one_line(line, told, capsys):
+    assert main(["diagnose", *line.split()]) == 2
+    shown = capsys.readouterr()
+    assert not shown.out
+    assert told in shown.err
+    assert shown.err.count("\n") == 1
 
 
 @pytest.mark.usefixtures("experiments")

@@ -2,7 +2,8 @@
 
 | module | answers |
 |---|---|
-| `diagnosis` | is this network exploding, one-dimensional, collapsed, or well-behaved? (`diagnose`) |
+| `diagnosis` | can this network be trained, is it pathological? (`diagnose`) |
+| `causes` | and which layers of a model are to blame? |
 | `verdicts`, `measures` | by which thresholds, and from which numbers? |
 | `power_laws` | with which power of depth does the sensitivity of a residual network grow? |
 | `model_layers` | which layers of a characterized model amplify the noise? (`layer_summary`) |

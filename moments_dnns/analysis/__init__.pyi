@@ -1,3 +1,4 @@
+from .causes import Cause as Cause
 from .diagnosis import Diagnosis as Diagnosis
 from .measures import Growth as Growth
 from .model_layers import blocks as blocks
@@ -14,8 +15,11 @@ from .statistics import Band as Band
 from .statistics import Estimate as Estimate
 from .statistics import log_band as log_band
 from .statistics import log_mean as log_mean
+from .verdicts import CONSTANT as CONSTANT
+from .verdicts import DEAD as DEAD
 from .verdicts import EXPLODING as EXPLODING
 from .verdicts import ONE_DIMENSIONAL as ONE_DIMENSIONAL
 from .verdicts import OUTLIERS as OUTLIERS
 from .verdicts import UNDECIDED as UNDECIDED
+from .verdicts import VANISHING as VANISHING
 from .verdicts import WELL_BEHAVED as WELL_BEHAVED

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 from moments_dnns._validation import refusal
+from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.moments import DERIVATIONS, MOMENTS, array_name, derive, place_number, split_name
+
+from .causes import layers_of, off
 
 # Each third of the depths needs two measurements, and the last two thirds must double the depth: within less, powers
 # of depth and exponentials look alike.
@@ -87,12 +90,18 @@ class MeasuredMoments:
     Args:
         moments: The argument of `diagnose`.
 
+    Layers of a model at which nothing varies in any realization are left out: branches that are off at initialisation
+    have no sensitivity.
+
     Attributes:
         depth: The measured depths, of shape (num_depths,); layers of a model are counted from 1.
+        silent: At which share of the realizations nothing varies at the end: at the last depth, or in the whole last
+            third of a model's layers, but for those that are off because of weights of zeros.
         num_realizations: Number of realizations.
         places: The places of the arrays, in order; models have a single one, `""`.
         is_model: Whether these are moments along the layers of a model.
         unit: What one step of depth is: `"layer"`, `"residual unit"` or `"measured layer"`.
+        is_standardised: Whether signal and noise at the input are known to have variance 1, as in experiments.
 
     Raises:
         TypeError: If `moments` is not a mapping, or an array does not hold real numbers.
@@ -118,6 +127,9 @@ class MeasuredMoments:
         self.num_realizations = shape[0]
         self.depth = checked_depth(np.arange(1, shape[1] + 1) if self.is_model else moments["depth"], shape)
         self.places = sorted(set(place_of.values()), key=lambda place: place_number(place) or 0)
+        self.is_standardised = isinstance(getattr(moments, "experiment", None), Experiment)
+        self._kept: Any = slice(None)
+        self.silent = self._silent_at_the_end(moments)
         architecture = getattr(getattr(moments, "experiment", None), "structure", None)
         unit = "residual unit" if getattr(architecture, "residual", False) else "layer"
         self.unit = "measured layer" if self.is_model else unit
@@ -132,9 +144,25 @@ class MeasuredMoments:
         """Return the array of a moment at a place, or None if it is not there and does not follow from others."""
         with np.errstate(all="ignore"):  # zeros in signal and noise have no chi
             try:
-                return np.asarray(derive(self._arrays, array_name(moment, place)), np.float64)
+                return np.asarray(derive(self._arrays, array_name(moment, place)), np.float64)[:, self._kept]
             except KeyError:
                 return None
+
+    def _silent_at_the_end(self, moments: Mapping[str, Any]) -> float:
+        """Return the attribute `silent`, and leave out the layers at which nothing varies in any realization."""
+        variance, noise = self.last("mu2_signal"), self.last("log_mu2_noise")
+        if variance is None:
+            return 0.0
+        silent = variance == 0 if noise is None else (variance == 0) & ~(noise > -np.inf)
+        if not self.is_model:
+            return float(silent[:, -1].mean())
+        layers = layers_of(moments)
+        counted = silent[:, ~off(layers)] if layers else silent
+        varies = ~silent.all(axis=0)
+        if varies.any():
+            self._kept = np.flatnonzero(varies)
+            self.depth = np.arange(1.0, 1 + varies.sum())
+        return float(counted[:, 2 * counted.shape[1] // 3 :].all(axis=1).mean())
 
     def last(self, moment: str) -> np.ndarray | None:
         """Return the array of a moment at the last place that has one, or None if no place has."""

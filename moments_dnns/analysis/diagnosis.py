@@ -13,9 +13,25 @@ import attrs
 from moments_dnns.moments import DECIBELS
 
 from .arrays import MeasuredMoments
+from .causes import Cause, causes
 from .measures import Growth, take_measures
 from .statistics import Estimate
-from .verdicts import EXPLODING, ONE_DIMENSIONAL, OUTLIERS, growth_law, missing, verdicts
+from .verdicts import (
+    CONSTANT,
+    DEAD,
+    EXPLODING,
+    MOST_DEPTH_SCALES,
+    ONE_DIMENSIONAL,
+    OUTLIERS,
+    VANISHING,
+    growth_law,
+    missing,
+    trainable,
+    verdicts,
+)
+
+# What is printed of `Diagnosis.trainable`.
+ANSWERS = {True: "yes", False: "no", None: "not decided"}
 
 
 @attrs.frozen
@@ -23,8 +39,13 @@ class Diagnosis:
     """Verdicts on a network, and the numbers they follow from.
 
     Args:
-        verdicts: One or several of `EXPLODING`, `ONE_DIMENSIONAL` and `OUTLIERS`; otherwise `WELL_BEHAVED` or
-            `UNDECIDED`.
+        verdicts: One or several of `EXPLODING`, `VANISHING`, `CONSTANT`, `DEAD`, `ONE_DIMENSIONAL` and `OUTLIERS`;
+            otherwise `WELL_BEHAVED` or `UNDECIDED`.
+        trainable: Whether training can be expected to work: none of the first four holds. None if that is not decided.
+        depth_scales: ln chi^2 at the end over that at the input, the depth in units of the network's own depth scale
+            1 / ln(growth of chi^2 per layer); None if it was not measured.
+        variation: ln(mu2 / nu2) of the signal at the end, the share of its mean square that differs from input to
+            input; None if it was not measured.
         growth: Growth of the sensitivity; None if it was not measured, or at too few depths.
         rank: Effective rank of the signal at the end; None if it was not measured.
         rank_exponent: d ln rank / d ln l over the second half; None for the layers of a model too.
@@ -35,9 +56,13 @@ class Diagnosis:
         num_depths: Number of measured depths, or layers.
         unit: What one step of depth is: a layer, a residual unit, or a measured layer.
         missing: What else would be needed to decide, in words.
+        causes: What the layers of a model do, one by one; nothing is known of experiments.
     """
 
     verdicts: tuple[str, ...]
+    trainable: bool | None
+    depth_scales: Estimate | None
+    variation: Estimate | None
     growth: Growth | None
     rank: Estimate | None
     rank_exponent: Estimate | None
@@ -48,6 +73,7 @@ class Diagnosis:
     num_depths: int
     unit: str
     missing: tuple[str, ...]
+    causes: tuple[Cause, ...] = ()
 
     @property
     def law(self) -> str:
@@ -63,6 +89,15 @@ class Diagnosis:
         return "\n".join((", ".join(self.verdicts), *self._number_lines()))
 
     def _number_lines(self) -> Iterator[str]:
+        yield f"trainable: {ANSWERS[self.trainable]}"
+        if self.verdicts == (DEAD,):
+            yield from self._last_lines()
+            return
+        if self.depth_scales:
+            limit = f"trainable up to {MOST_DEPTH_SCALES:g}"
+            yield f"depth in depth scales, ln χ² at the end: {self.depth_scales}, {limit}"
+        if self.variation:
+            yield f"share of the signal that differs from input to input: e^({self.variation})"
         if self.growth:
             decibels = self.growth.rate.times(DECIBELS)
             yield f"ln χ over the second half: {self.growth.rate} per {self.unit}, {decibels} dB"
@@ -74,6 +109,10 @@ class Diagnosis:
             yield f"effective rank of the signal: {self.rank}{trend}"
         if self.kurtosis:
             yield f"kurtosis of the normalized signal: {self.kurtosis}"
+        yield from self._last_lines()
+
+    def _last_lines(self) -> Iterator[str]:
+        yield from (f"cause: {cause}" for cause in self.causes)
         yield from (f"missing: {words}" for words in self.missing)
         left_out = f", left out {self.left_out} realizations" if self.left_out else ""
         noun = "realization" + "s" * (self.num_realizations != 1)
@@ -85,6 +124,7 @@ class Diagnosis:
         if self.growth:
             numbers = attrs.asdict(self.growth, recurse=False) | {"decibels": self.growth.rate.times(DECIBELS)}
             plain["growth"] = {name: number.to_dict() for name, number in numbers.items()}
+        plain["causes"] = [attrs.asdict(cause) for cause in self.causes]
         return {
             name: value.to_dict() if isinstance(value, Estimate) else list(value) if isinstance(value, tuple) else value
             for name, value in plain.items()
@@ -98,8 +138,11 @@ def _number_behind(verdict: str, diagnosis: Diagnosis) -> str:
         return f" (effective rank {rank.value:.3g})" if rank else ""
     if verdict == OUTLIERS:
         return f" (kurtosis {kurtosis.value:.3g})" if kurtosis else ""
-    if growth is None:
-        return ""
+    if verdict == CONSTANT:
+        return f" (e^({diagnosis.variation}) of it differs)"
+    scales = f" ({diagnosis.depth_scales} depth scales)" if diagnosis.depth_scales else ""
+    if growth is None or verdict == VANISHING:
+        return "" if verdict == DEAD else scales
     if verdict == EXPLODING:
         return f" ({growth.rate.times(DECIBELS)} dB per {diagnosis.unit})"
     return f" (χ as depth to the power {growth.exponent})"
@@ -108,12 +151,18 @@ def _number_behind(verdict: str, diagnosis: Diagnosis) -> str:
 def diagnose(moments: Mapping[str, Any]) -> Diagnosis:
     """Return verdicts on a network from its moments: whether it is pathological.
 
-    - *Exploding sensitivity*: chi grows exponentially, and faster than depth to the power 2.
+    - *Exploding sensitivity*: the network is deeper than 16 of its depth scales, ln chi^2 at the end is above 16.
+    - *Vanishing sensitivity*: the same the other way, ln chi^2 is below -16.
+    - *Constant signal*: what differs from input to input is less than exp(-12) of the signal.
+    - *Dead signal*: nothing at all differs at the end, in at least half of the realizations.
     - *One-dimensional signal*: the effective rank of the signal ends below 1.5.
     - *Collapse onto few outliers*: the kurtosis mu4 / mu2^2 at normalized places has doubled and is beyond 10, and the
       effective rank is below 4.
-    - *Well-behaved*: none of these, and chi follows a power of depth or stays bounded, if it was measured.
+    - *Well-behaved*: none of these.
     - *Not enough depth or realizations to tell*: everything else.
+
+    With any of the first four a network does not train, and `trainable` is False; the others are pathologies of the
+    signal with which it may.
 
     A verdict needs the whole 95 % interval of a number on one side of the threshold. Intervals are Student's, from one
     estimate per realization; sensitivities are averaged as logarithms, so that they are those of a typical network.
@@ -141,13 +190,16 @@ def diagnose(moments: Mapping[str, Any]) -> Diagnosis:
     >>> diagnose({"log_chi_loc5": 0.55 * np.log(depth) + spread, "depth": depth}).line
     'well-behaved (χ as depth to the power 0.55 [0.55, 0.55])'
 
-    Reference: sections 4 to 6 of arXiv 1811.03087.
+    Reference: sections 4 to 6 of arXiv 1811.03087; arXiv 1611.01232 and 1902.08129 for depth scales.
     """
     measured = MeasuredMoments(moments)
     measures, left_out = take_measures(measured)
     rank, kurtosis, num_left_out = measures.rank, measures.kurtosis, int(left_out.sum())
     return Diagnosis(
         verdicts=verdicts(measures),
+        trainable=trainable(measures),
+        depth_scales=measures.depth_scales,
+        variation=measures.variation,
         growth=measures.growth,
         rank=rank.at_end if rank else None,
         rank_exponent=rank.exponent if rank else None,
@@ -158,4 +210,5 @@ def diagnose(moments: Mapping[str, Any]) -> Diagnosis:
         num_depths=len(measured.depth),
         unit=measured.unit,
         missing=tuple(missing(measured, measures, measured.num_realizations - num_left_out)),
+        causes=causes(moments),
     )

@@ -1,4 +1,4 @@
-"""The measures for a diagnosis: growth of the sensitivity, effective rank, kurtosis, with intervals.
+"""The measures for a diagnosis: depth scales, variation, growth of the sensitivity, rank, kurtosis, with intervals.
 
 Each measure uses the realizations whose numbers are finite at the depths it uses. The functions also return a Boolean
 array of shape (num_realizations,) that marks the others, which are left out.
@@ -66,8 +66,22 @@ class Kurtosis:
 
 @attrs.frozen
 class Measures:
-    """All measures of a network; None for those that were not measured, or at too few depths."""
+    """All measures of a network; None for those that were not measured, or at too few depths.
 
+    Args:
+        depth_scales: ln chi^2 at the end over that at the input: how many depth scales xi = 1 / ln(growth of chi^2 per
+            layer) the network is deep.
+        variation: ln(mu2 / nu2) of the signal at the end, the share of its mean square that differs from input to
+            input.
+        silent: In which share of the realizations nothing varies at the end.
+        growth: The growth of the sensitivity over depth.
+        rank: The effective rank of the signal.
+        kurtosis: The kurtosis of the normalized signal.
+    """
+
+    depth_scales: Estimate | None
+    variation: Estimate | None
+    silent: float
     growth: Growth | None
     rank: Rank | None
     kurtosis: Kurtosis | None
@@ -84,9 +98,56 @@ def take_measures(measured: MeasuredMoments) -> tuple[Measures, np.ndarray]:
     (4.0, None, [False, True])
     """
     with np.errstate(all="ignore"):  # numbers that are not finite are left out, and counted
-        (of_growth, no_growth), (of_rank, no_rank) = growth(measured), rank(measured)
-        of_kurtosis, no_kurtosis = kurtosis(measured)
-    return Measures(of_growth, of_rank, of_kurtosis), no_growth | no_rank | no_kurtosis
+        taken = [take(measured) for take in (depth_scales, variation, growth, rank, kurtosis)]
+    (scales, share, of_growth, of_rank, of_kurtosis), left_out = zip(*taken, strict=True)
+    measures = Measures(scales, share, measured.silent, of_growth, of_rank, of_kurtosis)
+    return measures, np.logical_or.reduce(left_out)
+
+
+def depth_scales(measured: MeasuredMoments) -> tuple[Estimate | None, np.ndarray]:
+    """Return ln chi^2 at the end over that at the input, None if not measured, and the realizations left out.
+
+    Per layer chi^2 grows by exp(1 / xi), so that this is the depth in units of the depth scale xi. The inputs of
+    experiments have chi = 1; elsewhere the first depth or layer stands for the input.
+
+    Example:
+
+    >>> twenty = {"log_chi_loc4": 0.2 * np.arange(1, 21) + np.zeros((4, 1)), "depth": np.arange(1, 21)}
+    >>> round(depth_scales(MeasuredMoments(twenty))[0].value, 6)
+    7.6
+
+    Reference: arXiv 1611.01232, 1902.08129.
+    """
+    log_chi = measured.last("log_chi")
+    if log_chi is None:
+        return None, _none_left_out(measured)
+    gained = 2 * (log_chi[:, -1] - (0 if measured.is_standardised else log_chi[:, 0]))
+    return _of_finite(gained)
+
+
+def variation(measured: MeasuredMoments) -> tuple[Estimate | None, np.ndarray]:
+    """Return ln(mu2 / nu2) of the signal at the end, None if not measured, and the realizations left out.
+
+    For the layers of a model it is the largest in the last third: a softmax is always nearly constant.
+
+    Example:
+
+    >>> moments = {"mu2_signal_loc3": np.full((4, 2), 1.0), "nu2_signal_loc3": np.full((4, 2), 4.0), "depth": [1, 2]}
+    >>> round(float(np.exp(variation(MeasuredMoments(moments))[0].value)), 6)
+    0.25
+    """
+    for place in reversed(measured.places):
+        mu2, nu2 = measured.at("log_mu2_signal", place), measured.at("log_nu2_signal", place)
+        if mu2 is not None and nu2 is not None:
+            first = 2 * mu2.shape[1] // 3 if measured.is_model else -1
+            return _of_finite(np.fmax.reduce((mu2 - nu2)[:, first:], axis=1))
+    return None, _none_left_out(measured)
+
+
+def _of_finite(values: np.ndarray) -> tuple[Estimate | None, np.ndarray]:
+    """Return the estimate from the values that are finite, None if none is, and marks of the others."""
+    left_out = ~np.isfinite(values)
+    return (None if left_out.all() else estimate(values[~left_out])), left_out
 
 
 def growth(measured: MeasuredMoments) -> tuple[Growth | None, np.ndarray]:

@@ -14,6 +14,8 @@ from moments_dnns.descriptions.characterization import Characterization
 from moments_dnns.moments import DECIBELS
 from moments_dnns.results.moments import Moments
 
+from .causes import causes
+
 # The block in the name of a layer: the name of a nested model, or a block as keras.applications name them.
 BLOCK = re.compile(r"[^/]+(?=/)|.*?block_?\d+[a-z]?(_block_?\d+)?")
 
@@ -90,7 +92,7 @@ def _block(layer: str) -> str:
 
 
 def layer_summary(moments: Moments, count: int = 10) -> str:
-    """Return a table of the layers of a model that amplify the noise most.
+    """Return a table of the layers of a model that amplify the noise most, and what causes trouble.
 
     The growth of a layer is chi after it over chi of its inputs taken together, in dB (20 log10), as the mean over
     realizations with its standard error. The effective rank is "-" where it was not taken.
@@ -134,7 +136,8 @@ def layer_summary(moments: Moments, count: int = 10) -> str:
         f"{moments.experiment.model}: χ grows by {total:.1f} dB along {_counted(len(names) - 1, 'layer')}, "
         f"{_counted(realizations, 'realization')}"
     )
-    return "\n".join([title, *(_aligned([header, *table]) if table else [])])
+    named = [f"  cause: {cause}" for cause in causes(moments)]
+    return "\n".join([title, *(_aligned([header, *table]) if table else []), *named])
 
 
 def _aligned(table: Sequence[tuple[str, ...]]) -> Iterator[str]:

@@ -9,15 +9,35 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from .arrays import FEWEST_DEPTHS, LEAST_SPAN, MeasuredMoments
+from .arrays import MeasuredMoments
 from .measures import Growth, Measures, Rank
 from .statistics import FEWEST_REALIZATIONS
 
 EXPLODING = "exploding sensitivity"
+VANISHING = "vanishing sensitivity"
+CONSTANT = "constant signal"
+DEAD = "dead signal"
 ONE_DIMENSIONAL = "one-dimensional signal"
 OUTLIERS = "collapse onto few outliers"
 WELL_BEHAVED = "well-behaved"
 UNDECIDED = "not enough depth or realizations to tell"
+
+# Verdicts with which networks do not train; the others are pathologies of the signal with which they may.
+UNTRAINABLE = (EXPLODING, VANISHING, CONSTANT, DEAD)
+
+# All verdicts but the good one and the open one.
+PATHOLOGIES = (*UNTRAINABLE, ONE_DIMENSIONAL, OUTLIERS)
+
+# Batch-normalized networks train down to about this many depth scales, ln chi^2 = 16 (arXiv 1902.08129, figure 3), and
+# so did those of docs/diagnosis.md.
+MOST_DEPTH_SCALES = 16.0
+
+# Correlations of the inputs that converge as exp(-l / xi) leave nothing to learn after 6 xi (arXiv 1611.01232): less
+# than this of ln(mu2 / nu2) is the same as a signal that does not depend on the input.
+LEAST_VARIATION = -12.0
+
+# A signal that nothing reaches in this share of the realizations.
+DEAD_SHARE = 0.5
 
 # Exponents of chi in depth above this are explosions: more than 12 dB for a doubling of depth. Residual networks have
 # exponents (δ^(2 res_depth) - 1) / 2 with δ = 1.2 as published: 0.55 for branches of two layers, 1.65 for four.
@@ -58,11 +78,19 @@ def growth_law(growth: Growth | None) -> str:
 
 def verdicts(measures: Measures) -> tuple[str, ...]:
     """Return the pathologies that the measures show; if there are none, `WELL_BEHAVED` or `UNDECIDED`."""
-    if pathologies := tuple(verdict for verdict, side in _sides(measures).items() if side > 0):
+    sides = _sides(measures)
+    if pathologies := tuple(verdict for verdict, side in sides.items() if side > 0):
         return pathologies
-    is_tame = growth_law(measures.growth) in ("power law", "bounded")
-    is_open = 0 in _sides(measures).values() or _may_fall(measures.rank)
-    return (WELL_BEHAVED if is_tame and not is_open else UNDECIDED,)
+    is_open = 0 in sides.values() or _may_fall(measures.rank)
+    return (WELL_BEHAVED if EXPLODING in sides and not is_open else UNDECIDED,)
+
+
+def trainable(measures: Measures) -> bool | None:
+    """Return whether a network can be trained as far as its moments tell; None if they leave it open."""
+    sides = {verdict: side for verdict, side in _sides(measures).items() if verdict in UNTRAINABLE}
+    if any(side > 0 for side in sides.values()):
+        return False
+    return True if EXPLODING in sides and 0 not in sides.values() else None
 
 
 def missing(measured: MeasuredMoments, measures: Measures, num_finite: int) -> Iterator[str]:
@@ -73,18 +101,12 @@ def missing(measured: MeasuredMoments, measures: Measures, num_finite: int) -> I
         measures: The measures of these moments.
         num_finite: Number of realizations that are not left out.
     """
+    if measures.silent >= DEAD_SHARE:
+        return
     if num_finite < FEWEST_REALIZATIONS:
         yield f"{FEWEST_REALIZATIONS} realizations whose numbers are finite, received {num_finite}"
     if measured.last("log_chi") is None:
         yield "the sensitivity, which was not measured"
-    elif not measured.is_deep:
-        yield f"{FEWEST_DEPTHS} depths, the last of them {LEAST_SPAN:g} times that after a third of them"
-    elif measures.growth and growth_law(measures.growth) == "undecided":
-        yield (
-            "depth: χ grows exponentially, but not by enough yet to call it an explosion"
-            if measures.growth.excess.side(0) > 0
-            else "depth or realizations: χ may follow a power of depth or an exponential"
-        )
     if measures.rank is None:
         yield "the effective rank of the signal, which was not measured"
     for verdict, side in _sides(measures).items():
@@ -97,7 +119,14 @@ def missing(measured: MeasuredMoments, measures: Measures, num_finite: int) -> I
 def _sides(measures: Measures) -> dict[str, int]:
     """Return for each pathology 1 if all measures show it, -1 if one excludes it, 0 if it is undecided."""
     rank, kurtosis = measures.rank, measures.kurtosis
-    sides = {EXPLODING: 1 if growth_law(measures.growth) == "exponential" else -1}
+    sides = dict[str, int]()
+    if measures.silent >= DEAD_SHARE:
+        return {DEAD: 1}
+    if scales := measures.depth_scales:
+        sides[EXPLODING] = scales.side(MOST_DEPTH_SCALES)
+        sides[VANISHING] = -scales.side(-MOST_DEPTH_SCALES)
+    if measures.variation:
+        sides[CONSTANT] = -measures.variation.side(LEAST_VARIATION)
     if rank:
         sides[ONE_DIMENSIONAL] = -rank.at_end.side(ONE_DIMENSION)
     if rank and kurtosis:

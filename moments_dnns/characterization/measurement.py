@@ -19,6 +19,7 @@ from moments_dnns.execution.chunks import Chunk
 from moments_dnns.moments import by_kept_name, from_logarithms
 
 from .behaviour import tell_of_behaviour
+from .facts import layer_facts
 from .forward import Forward, passes
 from .inputs import Feed
 from .network import network, parts_of
@@ -124,6 +125,12 @@ class Measurement:
             channels_first(net.parts),
         )
         return cls(description, forward, values, given, passes(forward))
+
+    def facts(self) -> dict[str, Any]:
+        """Return what causes are found from, for the provenance: see `facts.layer_facts`."""
+        first = self.values.values(_seeds.of_realization(self.description.seed, 0))
+        forward = self.forward
+        return layer_facts(forward.net, forward.path, self.values, first, self.description.reinitialize)
 
     def stream(self, realizations: Iterable[int]) -> Iterator[Chunk]:
         """Yield some realizations, one by one."""

@@ -51,7 +51,7 @@ class Recorder:
         self.added = added
         self.calls: list[Call] = []
         self.names = names_of(parts)
-        self.level = _level()
+        self.level = level()
         self.within: list[str] = []
         self.closed = False
         self.taken: set[str] = set()
@@ -62,7 +62,7 @@ class Recorder:
 
         @functools.wraps(call)
         def recorded(*args: Any, **kwargs: Any) -> Any:
-            if self.closed or _level() != self.level:
+            if self.closed or level() != self.level:
                 return call(*args, **kwargs)
             name = self._unique("/".join([*self.within, self.names[id(part)]]))
             arguments = self._described(args, kwargs)
@@ -128,11 +128,11 @@ def recording(net: Network, batch_statistics: bool, added: Mapping[str, Tensor] 
     recorder = Recorder(net.parts, added or {})
     with ExitStack() as stack:
         for part in (net.model, *net.parts):
-            stack.enter_context(_replaced(part, **_adapted(part, batch_statistics)))
+            stack.enter_context(replaced(part, **_adapted(part, batch_statistics)))
         for part in net.parts:
             calls = {name: getattr(part, name) for name in ("call", "quantized_call") if hasattr(part, name)}
             wrapped = {name: recorder.wrapped(part, call) for name, call in calls.items()}
-            stack.enter_context(_replaced(part, **wrapped))
+            stack.enter_context(replaced(part, **wrapped))
         yield recorder.calls
 
 
@@ -157,7 +157,8 @@ def _adapted(part: Any, batch_statistics: bool) -> dict[str, Any]:
 
 
 @contextmanager
-def _replaced(part: Any, **attributes: Any) -> Iterator[None]:
+def replaced(part: Any, **attributes: Any) -> Iterator[None]:
+    """Give a layer or function other attributes within a context."""
     own = vars(part)
     before = {name: own[name] for name in attributes if name in own}
     try:
@@ -169,7 +170,7 @@ def _replaced(part: Any, **attributes: Any) -> Iterator[None]:
         own.update(before)
 
 
-def _level() -> Any:
+def level() -> Any:
     """Return what tells apart the function that is traced now from the bodies of loops within it."""
     backend = keras.backend.backend()
     if backend == "tensorflow":

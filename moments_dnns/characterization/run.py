@@ -127,7 +127,8 @@ def characterize(
         missing = check_writable(name_experiment, description, overwrite)
         with interruptible(name_experiment), engine(executor, elsewhere.workers or 0, missing) as chosen:
             device = device_of(chosen, any_policy=True)()
-            with open_writer(name_experiment, description, device, overwrite) as writer:
+            provenance = {**device, **measurement.facts()}
+            with open_writer(name_experiment, description, provenance, overwrite) as writer:
                 with _computed(model, batch, arguments, measurement, chosen, device, writer.missing) as chunks:
                     collect(writer, num_realizations, chunks, verbose)
                 return writer.moments()

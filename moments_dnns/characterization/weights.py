@@ -220,10 +220,15 @@ def _warn_of_kept(variables: Sequence[Any], owners: dict[int, Any]) -> None:
         )
 
 
+def is_unseeded(initializer: Any) -> bool:
+    """Tell whether an initializer made up its seed when it was made: all weights that share it are equal."""
+    return isinstance(getattr(initializer, "seed", None), int) and getattr(initializer, "_init_seed", 0) is None
+
+
 def _warn_of_shared(initializers: dict[int, tuple[Any, Initializer]], owners: dict[int, Any]) -> None:
     groups: dict[tuple[Any, ...], list[Any]] = {}
     for variable, initializer in initializers.values():
-        if isinstance(getattr(initializer, "seed", None), int) and getattr(initializer, "_init_seed", 0) is None:
+        if is_unseeded(initializer):
             groups.setdefault((id(initializer), tuple(variable.shape)), []).append(variable)
     for variables in groups.values():
         if len(variables) > 1:

@@ -5,6 +5,7 @@
 | `experiments`, `models` | the plot functions: of experiments, and of characterized models |
 | `figures` | the panels and curves of the paper's figures 2 to 5, and of the figure of a model |
 | `architectures`, `summary` | the panels and curves that follow from an architecture, and from the arrays there are |
+| `pages` | `report`, a page of HTML |
 | `specs` | `Drawing`, `Panel`, `Curve`: the data that these are |
 | `arrays` | the arrays that a figure draws, as logarithms |
 | `panels`, `curves`, `histograms`, `ticks`, `style` | drawing with Matplotlib |

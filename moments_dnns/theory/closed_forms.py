@@ -15,7 +15,8 @@ import math
 import numpy as np
 from scipy.special import gammaln
 
-from moments_dnns._validation import positive, refusal, whole
+from moments_dnns._validation import one_of, positive, refusal, whole
+from moments_dnns.descriptions.choices import STATISTICS
 
 
 def batch_norm_growth(batch: int) -> float:
@@ -118,31 +119,40 @@ def activation_growth(nu1: np.ndarray | float) -> np.ndarray:
     return 1 / np.sqrt(1 - np.square(values) / 2)
 
 
-def feedforward_growth(batch: int) -> float:
+def feedforward_growth(batch: int, statistics: str = "constant") -> float:
     """Return how much a layer of a deep bn_ff network multiplies chi.
 
     Formula: `delta^2 = (B - 1) / (B - 3) / ((1 - 1 / B) (1 - 2 J))`, where J is the ReLU kernel of two images at
     correlation -1 / (B - 1), `J = (sqrt(1 - c^2) + c (pi - arccos c)) / (2 pi)`. It tends to pi / (pi - 1).
 
+    Where the noise goes through the statistics, the part of it that changes the norm of a channel is lost:
+    `delta^2 = ((B - 1 + K) / (1 - 2 J) - 1) / (B - 3)`, with `K = 1 - arccos(c) / pi`.
+
     Args:
         batch: Number of images B, at least 4.
+        statistics: Mean and variance are `"constant"` for the noise, or `"differentiated"`.
 
     Returns:
         delta chi, the ratio of chi after and before a layer.
 
     Raises:
-        TypeError, ValueError: If `batch` is refused.
+        TypeError, ValueError: If an argument is refused.
 
     Example:
 
     >>> round(feedforward_growth(10**9) ** 2 * (math.pi - 1) / math.pi, 6)
     1.0
+    >>> round(feedforward_growth(64, "differentiated") ** 2, 6)
+    1.493063
 
-    Reference: section 5 of arXiv 1811.03087; docs/theory.md.
+    Reference: section 5 of arXiv 1811.03087; equation 25 of arXiv 1902.08129; docs/theory.md.
     """
     growth = batch_norm_growth(batch)
     cosine = -1 / (batch - 1)
     kernel = (math.sqrt(1 - cosine**2) + cosine * (math.pi - math.acos(cosine))) / (2 * math.pi)
+    if one_of(STATISTICS)("statistics", statistics) == "differentiated":
+        derivative = 1 - math.acos(cosine) / math.pi
+        return math.sqrt(((batch - 1 + derivative) / (1 - 2 * kernel) - 1) / (batch - 3))
     return growth / math.sqrt((1 - 1 / batch) * (1 - 2 * kernel))
 
 

@@ -8,7 +8,7 @@ import pytest
 from moments_dnns import diagnose, load_experiment
 from moments_dnns.analysis.diagnosis import Diagnosis
 from moments_dnns.analysis.published import PUBLISHED
-from moments_dnns.analysis.verdicts import EXPLODING, ONE_DIMENSIONAL, OUTLIERS, UNDECIDED, WELL_BEHAVED
+from moments_dnns.analysis.verdicts import DEAD, EXPLODING, ONE_DIMENSIONAL, OUTLIERS, UNDECIDED, WELL_BEHAVED
 from scripts import results
 from tests.support.networks import CASES, KNOWN, exponential, model, network, power
 from tests.support.published import arrays
@@ -76,7 +76,8 @@ def test_results_that_ship(name, monkeypatch):
     else:  # Convolutional: at whatever size, no architecture is taken for another.
         kind = results.RESULTS[name].type_plot
         allowed = {
-            "vanilla": {ONE_DIMENSIONAL, UNDECIDED},
+            # Of zero padding, the border tells inputs apart.
+            "vanilla": {ONE_DIMENSIONAL, UNDECIDED, *([WELL_BEHAVED] if "zero_padding" in name else [])},
             "bn_ff": {EXPLODING, OUTLIERS},
             "bn_res": {WELL_BEHAVED},
             "vanilla_histo": {UNDECIDED},
@@ -141,8 +142,11 @@ def test_dead_networks_are_left_out():
     signal = np.ones_like(noise)
     noise[:, 80:], signal[:, 80:] = -np.inf, 0.0
     found = diagnose({**moments, "log_mu2_noise_loc4": noise, "mu2_signal_loc4": signal})
-    assert (found.verdicts, found.left_out, found.growth) == ((UNDECIDED,), 20, None)
-    assert any("received 0" in words for words in found.missing)
+    assert (found.verdicts, found.trainable, found.left_out, found.growth) == ((DEAD,), False, 20, None)
+    assert not found.missing
+    signal[:11], noise[:11] = 1.0, 0.0  # most of them live
+    alive = diagnose({**moments, "log_mu2_noise_loc4": noise, "mu2_signal_loc4": signal})
+    assert (alive.verdicts, alive.left_out) == ((WELL_BEHAVED,), 9)
 
 
 ONES = np.ones((4, 8))
@@ -179,6 +183,10 @@ def test_text_line_and_dictionary_agree(moments):
     assert len(found.line) < 110
     for verdict in found.verdicts:
         assert verdict in found.line
+    assert plain["trainable"] == found.trainable
+    if found.depth_scales:
+        assert plain["depth_scales"]["value"] == found.depth_scales.value
+        assert str(found.depth_scales) in str(found)
     if found.growth:
         assert plain["growth"]["exponent"]["value"] == found.growth.exponent.value
         assert str(found.growth.exponent) in str(found)

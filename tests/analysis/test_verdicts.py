@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moments_dnns import diagnose
-from moments_dnns.analysis.verdicts import EXPLODING, ONE_DIMENSIONAL, OUTLIERS, UNDECIDED, WELL_BEHAVED
+from moments_dnns.analysis.verdicts import (
+    CONSTANT,
+    EXPLODING,
+    ONE_DIMENSIONAL,
+    OUTLIERS,
+    UNDECIDED,
+    VANISHING,
+    WELL_BEHAVED,
+)
 from tests.support.networks import BORDERLINE, CASES, DEPTH, SHORT, exponential, network, power, wandering
 
 
@@ -25,12 +33,15 @@ def test_numbers_of_an_exponential():
 @pytest.mark.parametrize("exponent", [0.55, 1.65, 3.0])
 def test_numbers_of_a_power_law(exponent):
     found = diagnose(network(power(exponent), spread=0))
-    assert found.verdicts == (WELL_BEHAVED,)
+    # From depth 2 to 200, chi^2 grows by 100^(2 exponent): a power of 3 is beyond 16 depth scales, as an explosion is.
+    assert found.depth_scales.value == pytest.approx(2 * exponent * np.log(100))
+    assert found.verdicts == ((EXPLODING,) if exponent > 16 / np.log(1e4) else (WELL_BEHAVED,))
+    assert found.trainable == (found.verdicts == (WELL_BEHAVED,))
     assert found.law == "power law"
     for name in ("exponent", "exponent_middle", "exponent_end"):
         assert getattr(found.growth, name).value == pytest.approx(exponent)
     assert found.growth.excess.value < 0
-    assert f"depth to the power {exponent:g}" in found.line
+    assert f"depth to the power {exponent:g}" in str(found)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +81,36 @@ def test_signals(ranks, kurtosis, verdicts):
     assert diagnose(network(exponential(0.2), **signal)).verdicts == (EXPLODING, *exploding)
 
 
+@pytest.mark.parametrize(
+    ("log_chi", "depth", "verdict"),
+    [
+        # 16 depth scales, whatever the law and the number of depths.
+        (exponential(0.2), np.arange(1.0, 38), WELL_BEHAVED),
+        (exponential(0.2), np.arange(1.0, 46), EXPLODING),
+        (exponential(-0.2), np.arange(1.0, 38), WELL_BEHAVED),
+        (exponential(-0.2), np.arange(1.0, 46), VANISHING),
+        (exponential(2.0), np.array([1.0, 2.0]), WELL_BEHAVED),
+        (exponential(9.0), np.array([1.0, 2.0]), EXPLODING),
+        (power(1.5), DEPTH, WELL_BEHAVED),
+        (power(2.5), DEPTH, EXPLODING),
+    ],
+)
+def test_the_depth_counts_in_units_of_the_network(log_chi, depth, verdict):
+    found = diagnose(network(log_chi, depth, spread=0.001))
+    assert found.verdicts == (verdict,)
+    assert found.trainable == (verdict == WELL_BEHAVED)
+    assert found.depth_scales.value == pytest.approx(2 * (log_chi(depth[-1]) - log_chi(depth[0])), abs=0.01)
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(1e-4, WELL_BEHAVED), (1e-7, CONSTANT)])
+def test_a_signal_that_does_not_depend_on_the_input(share, verdict):
+    """nu2 = mean^2 + mu2, at the place of the end."""
+    moments = network(power(0.5), nu2_signal_loc4=4.0, mu2_signal_loc4=np.geomspace(2, 4 * share, 100))
+    found = diagnose(moments)
+    assert (found.verdicts, found.trainable) == ((verdict,), verdict == WELL_BEHAVED)
+    assert found.variation.value == pytest.approx(np.log(share))
+
+
 def test_outliers_are_looked_for_where_the_signal_is_normalized():
     signal = {"reff_signal_loc4": 2.1, "mu4_signal_loc2": np.geomspace(3, 100, 100), "mu2_signal_loc2": 4.0}
     assert diagnose(network(power(0.5), **signal)).kurtosis is None
@@ -89,17 +130,18 @@ def test_borderline_networks_are_not_decided(moments, missing):
 
 
 def test_more_realizations_decide():
-    few, many = (diagnose(wandering(exponential(0.1), DEPTH, number, 0.3)) for number in (4, 200))
+    few, many = (diagnose(wandering(exponential(0.05), DEPTH, number, 0.3)) for number in (4, 200))
     assert few.verdicts == (UNDECIDED,)
+    assert few.trainable is None
     assert many.verdicts == (EXPLODING,)
+    assert many.law == "exponential"
 
 
 @pytest.mark.parametrize("num_realizations", [4, 10, 40])
 def test_power_laws_are_rarely_called_exponential(num_realizations):
     """Of 400 networks that follow a power, with noise as strong as the growth, 2.5 % may go wrong by the interval."""
     wrong = sum(
-        diagnose(wandering(power(2.5), SHORT, num_realizations, 0.3, seed)).verdicts == (EXPLODING,)
-        for seed in range(400)
+        diagnose(wandering(power(2.5), SHORT, num_realizations, 0.3, seed)).law == "exponential" for seed in range(400)
     )
     assert wrong <= 0.025 * 400 + 3 * np.sqrt(0.025 * 0.975 * 400)
 

@@ -42,17 +42,16 @@ KNOWN = {
 
 
 BORDERLINE = [
-    (network(exponential(0.01), SHORT, spread=0), "depth: χ grows exponentially, but not by enough"),
-    (network(exponential(0.01), SHORT, spread=0.02), "χ grows|χ may follow"),
-    (network(lambda depth: 0.55 * np.log(depth + 50), SHORT, spread=0.01), "χ grows|χ may follow"),
-    (network(power(3), SHORT, 5, spread=3), "depth or realizations: χ may follow a power of depth or an exponential"),
-    (network(exponential(0.1), DEPTH, 5, spread=20), "depth or realizations: χ may follow"),
-    (wandering(exponential(0.02), DEPTH, 5, 0.5), "depth or realizations: χ may follow"),
+    (network(exponential(0.04), spread=2), "depth or realizations: exploding sensitivity is neither"),
+    (network(exponential(0.041), spread=1), "depth or realizations: exploding sensitivity is neither"),
+    (network(power(1.74), spread=0.5), "depth or realizations: exploding sensitivity is neither"),
+    (network(power(2), SHORT, 5, spread=3), "depth or realizations: exploding sensitivity is neither"),
+    (network(exponential(-0.04), DEPTH, 5, spread=5), "depth or realizations: vanishing sensitivity is neither"),
+    (wandering(exponential(0.04), DEPTH, 5, 0.5), "depth or realizations: exploding sensitivity is neither"),
     (network(exponential(0.2), num_realizations=1), "4 realizations whose numbers are finite, received 1"),
     (network(power(0.5), num_realizations=3), "4 realizations whose numbers are finite, received 3"),
-    (network(exponential(0.2), np.arange(1.0, 6)), "6 depths"),
-    (network(exponential(0.2), np.arange(150.0, 201)), "6 depths, the last of them 2 times"),
     (network(power(0.5), reff_signal_loc4=[[1.2], [1.8]] * 10, spread=0.001), "one-dimensional signal is neither"),
+    ({"reff_signal_loc4": network(power(0.5))["log_chi_loc4"] + 9, "depth": DEPTH}, "the sensitivity, which was not"),
 ]
 
 
