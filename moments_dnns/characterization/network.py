@@ -56,10 +56,10 @@ def network(model: keras.Model, fed: Feed) -> Network:
             refusal("expected a built model: give it a keras.Input, or call it once on a batch.", model=model.name)
         )
     parts = parts_of(model)
-    unbuilt = [part for part in parts if isinstance(part, keras.layers.Layer) and not part.built]
+    before = {id(part): len(internals.own_variables(part)) for part in parts}
     graph = None if getattr(model, "inputs", None) else _graph(model, fed)
-    late = [part.name for part in unbuilt if internals.own_variables(part)]
-    if late:  # which the graph has built: these are not the model's weights
+    late = [part.name for part in parts if len(internals.own_variables(part)) > before[id(part)]]
+    if late:  # the graph has made these variables, which are not the model's own
         raise ValueError(refusal("expected a built model: call it once on a batch.", unbuilt=late))
     if graph is not None:
         parts = list({id(part): part for part in [*parts_of(graph), *parts]}.values())
