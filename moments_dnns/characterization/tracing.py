@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import attrs
 import keras
 
-from moments_dnns._validation import cause, refusal
+from moments_dnns._validation import refusal
 from moments_dnns.layers.state import Tensor
 
 from .dependencies import DEPENDENCIES, Above
@@ -104,7 +104,7 @@ def trace(net: Network, batch_statistics: bool) -> Trace:
         if keras.backend.backend() == "tensorflow":
             with suppress(Exception):  # the first error is the one to tell
                 return _traced(with_autograph(net), batch_statistics)
-        raise ValueError(refusal(f"{untraceable(error)} ({cause(error)}).", model=net.model.name)) from error
+        raise ValueError(refusal(untraceable(error), model=net.model.name)) from error
 
 
 def _traced(net: Network, batch_statistics: bool) -> Trace:

@@ -262,10 +262,10 @@ def test_layers_that_are_not_built_are_named_as_the_cause():
 SAYS = {
     "Using a symbolic `tf.Tensor` as a Python `bool` is not allowed": (untraceable, "keras.ops.cond"),
     "Attempted boolean conversion of traced array. TracerBoolConversionError": (untraceable, "keras.ops.cond"),
-    "Cannot convert a symbolic tf.Tensor to a numpy array": (untraceable, "NumPy has no derivative"),
+    "Cannot convert a symbolic tf.Tensor to a numpy array": (untraceable, "NumPy has none"),
     "You cannot add new elements of state": (untraceable, "call it once"),
-    "'str' object has no attribute '_error_repr'": (untraceable, "TensorFlow alone"),
-    "shapes do not fit": (untraceable, "look into"),
+    "TracerArrayConversionError": (untraceable, "lookups and hashing run on TensorFlow alone"),
+    "shapes do not fit": (untraceable, "look into: made of layers"),
     "gradient registry has no entry for: Unique": (undifferentiable, "KERAS_BACKEND"),
     "can't apply forward-mode differentiation (jvp) to a custom_vjp function": (undifferentiable, "KERAS_BACKEND"),
     "Trying to use forward AD with x that does not support it": (undifferentiable, "KERAS_BACKEND"),
@@ -277,6 +277,13 @@ SAYS = {
 def test_errors_name_the_way_out(message):
     explain, way_out = SAYS[message]
     assert way_out in explain(ValueError(message))
+
+
+def test_the_error_that_an_error_came_from_is_told():
+    error = AttributeError("'str' object has no attribute '_error_repr'")
+    error.__context__ = TypeError("Attempted boolean conversion of traced array: TracerBoolConversionError")
+    assert "keras.ops.cond" in untraceable(error)
+    assert "(TypeError: Attempted boolean conversion" in untraceable(error)
 
 
 def test_another_backend_is_advised_only_where_it_helps():
