@@ -152,7 +152,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
-def cause(error: Exception) -> str:
+def cause(error: BaseException) -> str:
     r"""Return what is at the root of an error in one line, without what Keras puts around it.
 
     Example:

@@ -24,19 +24,22 @@ import keras
 import numpy as np
 
 from moments_dnns._validation import cause
-from moments_dnns.characterization.inputs import Feed, feed
+from moments_dnns.characterization.inputs import feed
 from moments_dnns.characterization.network import Network, network
 from moments_dnns.characterization.noise import chosen_noise
 from moments_dnns.characterization.recording import recording
-from moments_dnns.characterization.route import integers_among, route
+from moments_dnns.characterization.route import Route, integers_among, route
 from moments_dnns.characterization.run import characterize
 from moments_dnns.characterization.tracing import trace
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "models.md"
 BEGIN, END = "<!-- the table of scripts/models.py begins -->", "<!-- the table of scripts/models.py ends -->"
 HEADER = ("| model | rows | seconds | signal | noise |", "|---|---|---|---|---|")
-# Steps of differences: small for networks with corners, larger for those that round to float32 inside.
-STEPS = (1e-6, 1e-4)
+# Steps of differences: small for networks with corners, larger for those that round to float32 inside, and tiny for
+# those that amplify a step by many orders of magnitude.
+STEPS = (1e-3, 1e-4, 1e-6, 1e-9, 1e-11)
+# Differences of two steps agree so far where they have digits left.
+AGREEMENT = 1e-3
 RNG = np.random.default_rng(0)
 
 TEXT = {"vocabulary_size": 20, "num_layers": 2, "hidden_dim": 8, "intermediate_dim": 16}
@@ -98,7 +101,8 @@ class Tried(NamedTuple):
         rows: How many inputs and layers were measured.
         seconds: How long one realization took, tracing and compiling included.
         signal: Relative difference of the mean square of the last layer and of the model's own output.
-        noise: Relative difference of the mean square of the noise there and of finite differences, at the better step.
+        noise: Relative difference of the mean square of the noise there and of finite differences.
+        place: At which layer that is, if not the last: the last one where differences of two steps agree.
     """
 
     name: str
@@ -106,6 +110,7 @@ class Tried(NamedTuple):
     seconds: float
     signal: float
     noise: float
+    place: str
 
 
 def applications() -> Iterator[tuple[str, Callable[[], keras.Model]]]:
@@ -152,15 +157,40 @@ def inputs_of(model: keras.Model, batch_size: int = 2, length: int = 6) -> dict[
     return arrays
 
 
-def outputs(net: Network, fed: Feed, noises: dict[str, np.ndarray], step: float) -> list[np.ndarray]:
-    """Return the outputs of a model whose inputs, or embeddings, are a step away along noises."""
+def outputs(net: Network, path: Route, noises: dict[str, np.ndarray], step: float) -> tuple[list[Any], list[Any]]:
+    """Return what measured layers and the model return for inputs, or embeddings, a step away along noises."""
     tensors = [
         array + step * noises[name] if name in noises else array
-        for name, array in zip(fed.names, fed.arrays, strict=True)
+        for name, array in zip(net.fed.names, net.fed.arrays, strict=True)
     ]
-    added = {name: step * noise for name, noise in noises.items() if name not in fed.names}
-    with recording(net, False, added):
-        return [np.asarray(keras.ops.convert_to_numpy(output)) for output in net(tensors)]
+    added = {name: step * noise for name, noise in noises.items() if name not in net.fed.names}
+    with recording(net, False, added) as recorder:
+        of_model = net(tensors)
+    returned = [*(call.outputs for call in recorder.calls), of_model]
+    measured = [returned[place.call][place.output] for place in (*path.begins, *path.places)]
+    as_arrays = [[np.asarray(keras.ops.convert_to_numpy(each)) for each in tensors] for tensors in (measured, of_model)]
+    return as_arrays[0], as_arrays[1]
+
+
+def difference(net: Network, path: Route, noises: dict[str, np.ndarray], step: float) -> np.ndarray:
+    """Return the mean squares of the noise behind all measured layers, by finite differences."""
+    low, high = (outputs(net, path, noises, sign * step)[0] for sign in (-1, 1))
+    return np.array([np.mean(((one - other) / (2 * step)) ** 2) for one, other in zip(high, low, strict=True)])
+
+
+def compared(noise: np.ndarray, differences: np.ndarray) -> tuple[int, float]:
+    """Return the last layer where differences of two steps agree, and the relative difference of its noise from them.
+
+    Example:
+
+    >>> compared(np.array([1.0, 2.0]), np.array([[1.0, 9.0], [1.0001, 5.0]]))
+    (0, 0.0)
+    """
+    errors = noise / differences - 1
+    close = np.abs(differences[1:] / differences[:-1] - 1) < AGREEMENT
+    last = int(np.flatnonzero(close.any(axis=0))[-1])
+    step = int(np.flatnonzero(close[:, last])[0])
+    return last, float(min(errors[step : step + 2, last], key=abs))
 
 
 def tried(name: str, make: Callable[[], keras.Model]) -> Tried:
@@ -168,7 +198,6 @@ def tried(name: str, make: Callable[[], keras.Model]) -> Tried:
     keras.utils.set_random_seed(0)
     model = make()
     fed = feed(model, inputs_of(model))
-    net = network(model, fed)
     given = dict(zip(fed.names, fed.arrays, strict=True))
     options: dict[str, Any] = {
         "reinitialize": False,
@@ -177,7 +206,8 @@ def tried(name: str, make: Callable[[], keras.Model]) -> Tried:
         "compute_reff_signal": False,
     }
     shapes = dict(zip(fed.names, (array.shape for array in fed.arrays), strict=True))
-    traced = trace(net, False)
+    traced = trace(network(model, fed), False)
+    net = traced.net
     path = route(traced, chosen := list(chosen_noise("normal", fed)), integers_among(traced, chosen, fed), ["*"], 0)
     noises = {name: RNG.normal(size=shapes[name]) for name in path.inputs}
     noises |= {place.name: RNG.normal(size=place.shape) for place in path.begins}
@@ -188,19 +218,17 @@ def tried(name: str, make: Callable[[], keras.Model]) -> Tried:
         model, given, noise={names.get(name, name): noise for name, noise in noises.items()}, **options
     )
     seconds = time.monotonic() - start
-    signal, noise = moments["nu2_signal"][0, -1], np.exp(moments["log_mu2_noise"][0, -1])
-    squares = [float(np.mean(each**2)) for each in outputs(net, fed, noises, 0.0)]
-    last = int(np.argmin(np.abs(np.array(squares) - signal)))  # of several outputs, the last layer is one
-    errors = []
-    for step in STEPS:
-        low, high = (outputs(net, fed, noises, sign * step)[last] for sign in (-1, 1))
-        errors.append(float(noise / np.mean(((high - low) / (2 * step)) ** 2) - 1))
+    signal, noise = moments["nu2_signal"][0, -1], np.exp(moments["log_mu2_noise"][0, len(path.inputs) :])
+    squares = np.array([float(np.mean(each**2)) for each in outputs(net, path, noises, 0.0)[1]])
+    last = int(np.argmin(np.abs(squares - signal)))  # of several outputs, the last layer is one
+    place, error = compared(noise, np.array([difference(net, path, noises, step) for step in STEPS]))
     return Tried(
         name,
         len(moments["layer"]),
         seconds,
         float(signal / squares[last] - 1),
-        min(errors, key=abs),
+        error,
+        "" if place == len(noise) - 1 else f" at {moments['layer'][len(path.inputs) + place]}",
     )
 
 
@@ -229,7 +257,9 @@ def write(row: Tried) -> None:
     present, _, after = rest.partition(END)
     lines = {line.split(" | ")[0]: line for line in present.splitlines() if line.startswith("| ")}
     lines.pop("| model", None)
-    lines[f"| {row.name}"] = f"| {row.name} | {row.rows} | {row.seconds:.1f} | {row.signal:.0e} | {row.noise:.0e} |"
+    lines[f"| {row.name}"] = (
+        f"| {row.name} | {row.rows} | {row.seconds:.1f} | {row.signal:.0e} | {row.noise:.0e}{row.place} |"
+    )
     table = "\n".join([*HEADER, *(lines[name] for name in sorted(lines))])
     DOCUMENT.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}")
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import dis
-from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from moments_dnns import _keras_internals as internals
 from moments_dnns._validation import warn
 
-from .route import Route
 from .tracing import Trace
 
-# What is documented: dropout is off, and batch normalization has a convention of its own.
+# What is documented: dropout is off, and batch normalization has a convention of its own. Or the same in training.
 KNOWN = (
     keras.layers.BatchNormalization,
     keras.layers.Dropout,
@@ -23,32 +20,36 @@ KNOWN = (
     keras.layers.GaussianDropout,
     keras.layers.Attention,
     keras.layers.AdditiveAttention,
+    keras.layers.Resizing,
+    keras.layers.CenterCrop,
 )
 
 # Of so few points, statistics of the batch say little of the layer.
 FEW_POINTS = 8
 
 
-def tell_of_behaviour(parts: Sequence[Any], traced: Trace, path: Route, batch_statistics: bool) -> None:
+def tell_of_behaviour(traced: Trace) -> None:
     """Warn of layers that are measured in another way than a user may expect, by name."""
-    places = {place.name: place for place in traced.places}
-    called = {id(place.part): name for name, place in places.items()}
-    differing = [called[id(part)] for part in parts if id(part) in called and _differs_in_training(part)]
-    if differing:
-        warn(f"layers that may behave in another way in training are measured as in inference: {', '.join(differing)}")
-    rounded = [called[id(part)] for part in parts if id(part) in called and getattr(part, "quantization_mode", None)]
-    if rounded:
-        warn(f"rounding has no derivative, the noise of quantized layers is that of scales: {', '.join(rounded)}")
-    few = [
-        f"{name} ({points})"
-        for name, place in places.items()
-        if batch_statistics and isinstance(place.part, keras.layers.BatchNormalization) and place.part.trainable
-        if (points := int(np.prod(place.shape)) // place.shape[place.part.axis]) < FEW_POINTS
-    ]
-    if few:
-        warn(f"batch normalization takes statistics over few points: {', '.join(few)}; take more or larger inputs")
-    if traced.scalars:
-        warn(f"numbers without any axis have no channels and are not measured: {', '.join(traced.scalars)}")
+    called = {id(place.part): place.name for place in traced.places}
+    parts = [part for part in traced.net.parts if id(part) in called]
+    cases = {
+        "layers that may behave in another way in training are measured as in inference": [
+            called[id(part)] for part in parts if _differs_in_training(part)
+        ],
+        "rounding has no derivative, the noise of quantized layers is that of scales": [
+            called[id(part)] for part in parts if getattr(part, "quantization_mode", None)
+        ],
+        "take more or larger inputs, batch normalization takes statistics over few points": [
+            f"{name} ({points})" for name, points in traced.points.items() if points < FEW_POINTS
+        ],
+        "numbers without any axis have no channels and are not measured": traced.scalars,
+        "layers that are called in loops and branches of tensors are part of the output, and not measured one by one": (
+            traced.hidden
+        ),
+    }
+    for message, names in cases.items():
+        if names:
+            warn(f"{message}: {', '.join(names)}")
 
 
 def _differs_in_training(part: Any) -> bool:

@@ -12,13 +12,14 @@ import numpy as np
 from keras import ops
 
 from moments_dnns._backend import compiled, few_optimizations, product_precision
-from moments_dnns._validation import cause, refusal
+from moments_dnns._validation import refusal
 from moments_dnns.layers.core import InitialState
 from moments_dnns.layers.derivative import jvp
 from moments_dnns.layers.measurement import LogMoments
 from moments_dnns.layers.state import State, Tensor
 from moments_dnns.moments import MOMENTS
 
+from .failures import undifferentiable
 from .network import Network
 from .recording import recording
 from .route import Route
@@ -68,10 +69,10 @@ class Forward:
             added = dict(zip((place.name for place in self.path.begins), tensors[len(noisy) :], strict=True))
             with (
                 keras.StatelessScope(list(zip(self.variables, values, strict=True)), initialize_variables=False),
-                recording(self.net, self.batch_statistics, added) as calls,
+                recording(self.net, self.batch_statistics, added) as recorder,
             ):
                 outputs = self.net(inputs)
-            returned = [*(call.outputs for call in calls), outputs]
+            returned = [*(call.outputs for call in recorder.calls), outputs]
             measured = [returned[place.call][place.output] for place in (*self.path.begins, *self.path.places)]
             return [ops.cast(tensor, "float32") for tensor in (*tensors[: len(noisy)], *measured)]
 
@@ -118,13 +119,7 @@ def passes(forward: Forward) -> Callable[[Sequence[Any], Sequence[np.ndarray]], 
             with product_precision("float32"), few_optimizations():
                 table = np.asarray(ops.convert_to_numpy(run(values, inputs, scaled)), np.float64)
         except Exception as error:
-            raise ValueError(
-                refusal(
-                    "expected layers that the backend can differentiate; another backend may "
-                    f"(KERAS_BACKEND=jax, tensorflow or torch). {cause(error)}",
-                    backend=keras.backend.backend(),
-                )
-            ) from error
+            raise ValueError(refusal(undifferentiable(error), backend=keras.backend.backend())) from error
         table[:, noise_columns] -= 2 * np.log(2.0) * STEP * step
         return Passed(table[:, :-1], table[:, -1])
 

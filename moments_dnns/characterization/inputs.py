@@ -81,8 +81,9 @@ def first_batch(inputs: Any) -> Any:
         batch = next(iter(inputs))
     else:
         return inputs
-    # Keras' own convention: inputs, targets and weights of samples.
-    return batch[0] if isinstance(batch, tuple) else batch
+    # Keras' own convention: inputs, targets and weights of samples. A DataLoader makes lists of tuples.
+    is_samples = isinstance(batch, tuple) or (isinstance(batch, list) and type(inputs).__name__ == "DataLoader")
+    return batch[0] if is_samples else batch
 
 
 def _struct(model: keras.Model) -> Any:
@@ -134,22 +135,34 @@ def _of_call(model: keras.Model, inputs: Any) -> Feed:
     arrays = [numbers(name, array) for name, array in named.items()]
     arrays = [_finite(name, array.astype(_dtype(array))) for name, array in zip(named, arrays, strict=True)]
     _check_batches(tuple(named), arrays)
-    parameters = {
-        name: parameter
-        for name, parameter in inspect.signature(model.call).parameters.items()
-        if name not in ("training", "mask") and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-    }
-    required = [name for name, parameter in parameters.items() if parameter.default is parameter.empty]
-    by_name = isinstance(inputs, Mapping) and set(required) <= set(inputs) <= set(parameters)
-    by_place = isinstance(inputs, list | tuple) and len(inputs) == len(required) > 1
+    by_name, by_place = _ways_in(model, inputs)
 
     def pack(tensors: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        packed = keras.tree.pack_sequence_as(inputs, list(tensors)) if len(arrays) > 1 else tensors[0]
+        is_one = len(arrays) == 1 and not isinstance(inputs, Mapping)
+        packed = tensors[0] if is_one else keras.tree.pack_sequence_as(inputs, list(tensors))
         if by_name:
             return (), packed
         return (tuple(packed) if by_place else (packed,)), {}
 
     return Feed(tuple(arrays), tuple(named), pack)
+
+
+def _ways_in(model: keras.Model, inputs: Any) -> tuple[bool, bool]:
+    """Tell whether inputs are arguments of a model's `call` by name, and whether they are by place."""
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(model.call).parameters.items()
+        if name not in ("training", "mask")
+        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+    required = [name for name, parameter in parameters.items() if parameter.default is parameter.empty]
+    by_name = isinstance(inputs, Mapping) and set(required) <= set(inputs) <= set(parameters)
+    if not isinstance(inputs, list | tuple):
+        return by_name, False
+    # `call(self, x, context=None)` takes a tuple apart; a list is one argument, as for `model.predict`.
+    rest = list(parameters.values())[len(required) : len(inputs)]
+    takes_rest = isinstance(inputs, tuple) and all(parameter.default is None for parameter in rest)
+    return False, 1 < len(inputs) <= len(parameters) and (len(inputs) == len(required) or takes_rest)
 
 
 def _flattened(inputs: Any, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -167,6 +180,7 @@ def _flattened(inputs: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 def numbers(name: str, value: Any) -> np.ndarray:
     """Return an array of real numbers."""
+    value = value.detach().cpu() if hasattr(value, "detach") else value  # of PyTorch
     array = np.asarray(keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value)
     if array.dtype.kind not in "biuf" or not array.ndim:
         raise TypeError(
@@ -207,8 +221,9 @@ def _with_axes(array: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
 
 
 def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
+    # A model that was built by calling it has the batch size of that call, and takes others.
     return len(shape) == len(expected) and all(
-        side is None or side == given for given, side in zip(shape, expected, strict=True)
+        side is None or side == given for given, side in zip(shape[1:], expected[1:], strict=True)
     )
 
 

@@ -93,12 +93,12 @@ class Measurement:
         patterns, patterns_of_ranks = _patterns("layers", layers), _patterns("ranks", ranks)
         whole(0)("depth", depth)
         chosen = chosen_noise(noise, fed)
-        net = network(model, fed)
-        traced = trace(net, reinitialize)
+        traced = trace(network(model, fed), reinitialize)
+        net = traced.net
         noisy = without_idle(traced, list(chosen))
         path = route(traced, noisy, integers_among(traced, noisy, fed), patterns, depth)
         given = given_noise(chosen, path)
-        tell_of_behaviour(net.parts, traced, path, reinitialize)
+        tell_of_behaviour(traced)
         values = weights(model, traced.variables, reinitialize)
         description = Characterization(
             model.name,

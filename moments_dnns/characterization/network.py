@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -26,11 +27,13 @@ class Network:
         model: What is called: the model, or the graph that Keras makes of its `call`.
         fed: Its inputs.
         parts: Its layers and functions.
+        calls: What stands for the `call` of some of them, or of the model, by identity.
     """
 
     model: Any
     fed: Feed
     parts: tuple[Any, ...]
+    calls: Mapping[int, Callable[..., Any]] = attrs.field(factory=dict)
 
     def __call__(self, tensors: Sequence[Any]) -> list[Any]:
         """Return the outputs of the model for a tensor for each of its inputs."""
@@ -46,17 +49,37 @@ def network(model: keras.Model, fed: Feed) -> Network:
     `call` does: functions between layers are measured then, as in functional models.
 
     Raises:
-        ValueError: If the model is not built.
+        ValueError: If the model is not built, or layers that it calls are not.
     """
     if not (model.built or internals.is_functional(model)):
         raise ValueError(
             refusal("expected a built model: give it a keras.Input, or call it once on a batch.", model=model.name)
         )
     parts = parts_of(model)
+    before = {id(part): len(internals.own_variables(part)) for part in parts}
     graph = None if getattr(model, "inputs", None) else _graph(model, fed)
+    late = [part.name for part in parts if len(internals.own_variables(part)) > before[id(part)]]
+    if late:  # the graph has made these variables, which are not the model's own
+        raise ValueError(refusal("expected a built model: call it once on a batch.", unbuilt=late))
     if graph is not None:
         parts = list({id(part): part for part in [*parts_of(graph), *parts]}.values())
-    return Network(model if graph is None else graph, _flat(fed) if graph is not None else fed, tuple(parts))
+    model = model if graph is None else graph
+    functions = {id(part): getattr(part.call, "python_function", None) for part in (model, *parts)}
+    compiled = {key: _with_autograph(function) for key, function in functions.items() if function}
+    return Network(model, _flat(fed) if graph is not None else fed, tuple(parts), compiled)
+
+
+def with_autograph(net: Network) -> Network:
+    """Return a model for TensorFlow in which `if` and `while` may ask for values of tensors."""
+    layers = [part for part in (net.model, *net.parts) if isinstance(part, keras.layers.Layer)]
+    return attrs.evolve(net, calls={**{id(layer): _with_autograph(layer.call) for layer in layers}, **net.calls})
+
+
+def _with_autograph(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what TensorFlow makes of a function before it compiles it; within compiled ones, no calls are seen."""
+    autograph = importlib.import_module("tensorflow").__internal__.autograph
+    converted: Callable[..., Any] = autograph.tf_convert(function, autograph.control_status_ctx())
+    return converted
 
 
 def _graph(model: keras.Model, fed: Feed) -> Any:

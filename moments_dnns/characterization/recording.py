@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -45,11 +46,18 @@ class Recorder:
     Args:
         parts: The layers and functions.
         added: Tensors that are added to the outputs of calls, by the name of the call.
+
+    Attributes:
+        calls: The calls, in the order in which they end.
+        hidden: Names of layers that were called within loops and branches that the backend runs as one operation.
+        points: Over how many points batch normalization takes statistics, by the name of the layer.
     """
 
     def __init__(self, parts: Sequence[Any], added: Mapping[str, Tensor]):
         self.added = added
         self.calls: list[Call] = []
+        self.hidden: dict[str, None] = {}
+        self.points: dict[str, int] = {}
         self.names = names_of(parts)
         self.level = level()
         self.within: list[str] = []
@@ -62,9 +70,11 @@ class Recorder:
 
         @functools.wraps(call)
         def recorded(*args: Any, **kwargs: Any) -> Any:
+            if not self.closed and level() != self.level and isinstance(part, keras.layers.Layer):
+                self.hidden[self._path(part)] = None
             if self.closed or level() != self.level:
                 return call(*args, **kwargs)
-            name = self._unique("/".join([*self.within, self.names[id(part)]]))
+            name = self._unique(self._path(part))
             arguments = self._described(args, kwargs)
             before, closed_before = len(self.calls), self.closed
             self.within.append(self.names[id(part)])
@@ -81,6 +91,20 @@ class Recorder:
             return outputs
 
         return recorded
+
+    def statistics(self, part: Any, statistics: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the statistics of batch normalization as constants, with a record of the number of points."""
+
+        @functools.wraps(statistics)
+        def as_constants(inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
+            name = "/".join(self.within) if self.within[-1:] == [self.names[id(part)]] else self._path(part)
+            self.points[name] = math.prod(inputs.shape) // inputs.shape[part.axis]
+            return keras.tree.map_structure(ops.stop_gradient, statistics(inputs, *args, **kwargs))
+
+        return as_constants
+
+    def _path(self, part: Any) -> str:
+        return "/".join([*self.within, self.names[id(part)]])
 
     def _unique(self, name: str) -> str:
         numbered, number = name, 1
@@ -107,8 +131,8 @@ class Recorder:
 
 
 @contextmanager
-def recording(net: Network, batch_statistics: bool, added: Mapping[str, Tensor] | None = None) -> Iterator[list[Call]]:
-    """Record the calls of the parts of a model within a context, in the order in which they end.
+def recording(net: Network, batch_statistics: bool, added: Mapping[str, Tensor] | None = None) -> Iterator[Recorder]:
+    """Record the calls of the parts of a model within a context.
 
     Args:
         net: The model.
@@ -120,39 +144,38 @@ def recording(net: Network, batch_statistics: bool, added: Mapping[str, Tensor] 
     >>> from moments_dnns.characterization.inputs import feed
     >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="dense")])
     >>> net = Network(model, feed(model, np.eye(4)), tuple(model.layers))
-    >>> with recording(net, False) as calls:
+    >>> with recording(net, False) as recorder:
     ...     _ = net([np.eye(4)])
-    >>> [call.name for call in calls]
+    >>> [call.name for call in recorder.calls]
     ['dense']
     """
     recorder = Recorder(net.parts, added or {})
     with ExitStack() as stack:
         for part in (net.model, *net.parts):
-            stack.enter_context(replaced(part, **_adapted(part, batch_statistics)))
+            if id(part) in net.calls:
+                stack.enter_context(replaced(part, call=net.calls[id(part)]))
+            stack.enter_context(replaced(part, **_adapted(part, batch_statistics, recorder)))
         for part in net.parts:
             calls = {name: getattr(part, name) for name in ("call", "quantized_call") if hasattr(part, name)}
             wrapped = {name: recorder.wrapped(part, call) for name, call in calls.items()}
             stack.enter_context(replaced(part, **wrapped))
-        yield recorder.calls
+        yield recorder
 
 
-def _adapted(part: Any, batch_statistics: bool) -> dict[str, Any]:
+def _adapted(part: Any, batch_statistics: bool, recorder: Recorder) -> dict[str, Any]:
     """Return what a part has instead of its own attributes while it is measured."""
     fused = (name for name in internals.FUSED if hasattr(part, name))
     attributes: dict[str, Any] = {internals.REMATERIALIZED: None, **dict.fromkeys(fused, False)}
     if batch_statistics and isinstance(part, keras.layers.BatchNormalization):
-        call, statistics = part.call, internals.batch_statistics(part)
+        call = part.call
 
         @functools.wraps(call)
         def as_in_training(*args: Any, **kwargs: Any) -> Any:
             args, kwargs, training = internals.without_training(part, args, kwargs)
             return call(*args, **kwargs, training=training is not False)
 
-        @functools.wraps(statistics)
-        def as_constants(*args: Any, **kwargs: Any) -> Any:
-            return keras.tree.map_structure(ops.stop_gradient, statistics(*args, **kwargs))
-
-        attributes |= {"call": as_in_training, internals.BATCH_STATISTICS: as_constants}
+        statistics = recorder.statistics(part, internals.batch_statistics(part))
+        attributes |= {"call": as_in_training, internals.BATCH_STATISTICS: statistics}
     return attributes
 
 

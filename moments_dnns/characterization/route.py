@@ -12,8 +12,9 @@ import numpy as np
 
 from moments_dnns._validation import refusal, warn
 
+from .dependencies import Above
 from .inputs import Feed
-from .tracing import Above, Place, Trace
+from .tracing import Place, Trace
 
 
 @attrs.frozen(eq=False)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import CodeType
 from typing import Any, NamedTuple
 
 import attrs
 import keras
-import numpy as np
-from keras import ops
 
-from moments_dnns._validation import cause, refusal
+from moments_dnns._validation import refusal
 from moments_dnns.layers.state import Tensor
 
-from .network import Network
+from .dependencies import DEPENDENCIES, Above
+from .failures import untraceable
+from .network import Network, with_autograph
 from .recording import Call, recording
-
-Above = tuple[frozenset[int], ...]
 
 
 class Place(NamedTuple):
@@ -50,6 +48,7 @@ class Trace:
     """What one run of a model has shown. Inputs and places are counted together, the inputs first.
 
     Args:
+        net: The model, as it could be traced.
         inputs: The names of the inputs.
         places: All places.
         above: For each input and place, the ones next before it from which it is computed, along floating-point
@@ -57,15 +56,20 @@ class Trace:
         above_any: The same along numbers of any type.
         variables: The variables that were read, in order.
         scalars: Names of outputs without any axis, which have no channels.
+        hidden: Names of layers within loops and branches, which are not measured.
+        points: Over how many points batch normalization takes statistics, by the name of the layer.
         sha256: Hash of the settings of all layers, and of what they were called with.
     """
 
+    net: Network
     inputs: tuple[str, ...]
     places: tuple[Place, ...]
     above: Above
     above_any: Above
     variables: tuple[Any, ...]
     scalars: tuple[str, ...]
+    hidden: tuple[str, ...]
+    points: Mapping[str, int]
     sha256: str
 
 
@@ -85,6 +89,8 @@ class Reading(keras.StatelessScope):
 def trace(net: Network, batch_statistics: bool) -> Trace:
     """Run a model once on tensors without numbers.
 
+    On TensorFlow, what cannot be traced is tried with AutoGraph, which makes operations of `if` and `while`.
+
     Args:
         net: The model.
         batch_statistics: Whether batch normalization takes the statistics of the batch.
@@ -92,29 +98,41 @@ def trace(net: Network, batch_statistics: bool) -> Trace:
     Raises:
         ValueError: If the backend cannot trace it.
     """
-    found: list[Any] = []
+    try:
+        return _traced(net, batch_statistics)
+    except Exception as error:
+        if keras.backend.backend() == "tensorflow":
+            with suppress(Exception):  # the first error is the one to tell
+                return _traced(with_autograph(net), batch_statistics)
+        raise ValueError(refusal(untraceable(error), model=net.model.name)) from error
+
+
+def _traced(net: Network, batch_statistics: bool) -> Trace:
+    seen: list[Any] = []
     scope = Reading()
 
     def run(*tensors: Tensor) -> list[Tensor]:
-        with scope, recording(net, batch_statistics) as calls:
+        with scope, recording(net, batch_statistics) as recorder:
             outputs = net(tensors)
-        calls.append(Call("output", None, tuple(outputs), None, True))
+        calls = [*recorder.calls, Call("output", None, tuple(outputs), None, True)]
         places, measured = _places(calls)
-        found[:] = [calls_hash(calls), places, _scalars(calls)]
+        seen[:] = [recorder, calls, places]
         return measured
 
-    try:
-        above, above_any = DEPENDENCIES[keras.backend.backend()](run, net.fed.arrays)
-    except Exception as error:
-        raise ValueError(
-            refusal(
-                "expected a built model whose call Keras can look into: made of layers, keras.ops and functions of the "
-                f"backend, {keras.backend.backend()} ({cause(error)}).",
-                model=net.model.name,
-            )
-        ) from error
-    digest, places, scalars = found
-    return Trace(net.fed.names, places, above, above_any, tuple(scope.variables.values()), scalars, digest)
+    above, above_any = DEPENDENCIES[keras.backend.backend()](run, net.fed.arrays)
+    recorder, calls, places = seen
+    return Trace(
+        net=net,
+        inputs=net.fed.names,
+        places=places,
+        above=above,
+        above_any=above_any,
+        variables=tuple(scope.variables.values()),
+        scalars=_scalars(calls),
+        hidden=tuple(recorder.hidden),
+        points=dict(recorder.points),
+        sha256=calls_hash(calls),
+    )
 
 
 def _places(calls: Sequence[Call]) -> tuple[tuple[Place, ...], list[Tensor]]:
@@ -137,133 +155,6 @@ def _is_float(tensor: Any) -> bool:
 
 def _scalars(calls: Sequence[Call]) -> tuple[str, ...]:
     return tuple(call.name for call in calls for tensor in call.outputs if _is_float(tensor) and not len(tensor.shape))
-
-
-# --- what is computed from what ------------------------------------------------------------------------------------
-
-
-class Marks:
-    """Finds for each marked tensor the marked ones next before it, in one pass along the operations of a graph.
-
-    Args:
-        keys: The keys of the marked tensors, in their order. A layer may return what it was given: then keys are equal.
-    """
-
-    def __init__(self, keys: Sequence[Any]):
-        self.keys = keys
-        self.marks: dict[Any, list[int]] = {}
-        for mark, key in enumerate(keys):
-            self.marks.setdefault(key, []).append(mark)
-        self.sources: dict[Any, frozenset[int]] = {}
-        self.before: dict[Any, frozenset[int]] = {}
-
-    def operation(self, inputs: Iterable[Any], outputs: Iterable[Any]) -> None:
-        """Take one operation, by the keys of its inputs and outputs."""
-        above = frozenset[int]().union(*(self.sources.get(key, frozenset()) for key in inputs))
-        for key in outputs:
-            self.before[key] = above
-            self.sources[key] = frozenset(self.marks[key][:1]) if key in self.marks else above
-
-    def above(self) -> Above:
-        """Return the marks next before each mark; of equal tensors, each comes from the one before it."""
-        found = []
-        for mark, key in enumerate(self.keys):
-            if mark > self.marks[key][0]:
-                found.append(frozenset({self._latest(self.marks[key][0], mark)}))
-            else:
-                above = self.before.get(key, frozenset())
-                found.append(frozenset(self._latest(first, mark) for first in above))
-        return tuple(found)
-
-    def _latest(self, first: int, mark: int) -> int:
-        """Return the last mark of a tensor that is before another mark."""
-        return max((each for each in self.marks[self.keys[first]] if each < mark), default=first)
-
-
-# Operations of TensorFlow whose outputs are constants for a derivative.
-WITHOUT_DERIVATIVE = ("StopGradient", "ZerosLike", "OnesLike")
-
-
-def _tensorflow(run: Callable[..., list[Tensor]], arrays: Sequence[np.ndarray]) -> tuple[Above, Above]:
-    tensorflow = importlib.import_module("tensorflow")
-    marked: list[Tensor] = []
-
-    def traced(*tensors: Tensor) -> None:
-        marked[:] = [*tensors, *run(*tensors)]
-
-    specs = [tensorflow.TensorSpec(array.shape, array.dtype) for array in arrays]
-    graph = tensorflow.function(traced, autograph=False).get_concrete_function(*specs).graph
-
-    def key(tensor: Tensor) -> Any:
-        return tensor.op.name, tensor.value_index
-
-    def is_number(tensor: Tensor) -> bool:
-        return not (tensor.dtype.is_integer or tensor.dtype.is_bool)
-
-    # A layer may return a constant that was made outside of the graph.
-    keys = [
-        key(tensor) if hasattr(tensor, "graph") and tensor.graph is graph else index
-        for index, tensor in enumerate(marked)
-    ]
-    found = []
-    for accepts in (is_number, lambda tensor: True):
-        marks = Marks(keys)
-        for op in graph.get_operations():
-            inputs = [] if op.type in WITHOUT_DERIVATIVE else op.inputs
-            marks.operation([key(tensor) for tensor in inputs if accepts(tensor)], map(key, op.outputs))
-        found.append(marks.above())
-    return found[0], found[1]
-
-
-def _jax(run: Callable[..., list[Tensor]], arrays: Sequence[np.ndarray]) -> tuple[Above, Above]:
-    jax = importlib.import_module("jax")
-    jaxpr = jax.make_jaxpr(run)(*(jax.ShapeDtypeStruct(array.shape, array.dtype) for array in arrays)).jaxpr
-    found = []
-    for kinds in ("fcV", "fcViub"):
-        marks = Marks([id(variable) for variable in [*jaxpr.invars, *jaxpr.outvars]])
-        marks.operation([], map(id, jaxpr.invars))
-        for equation in jaxpr.eqns:
-            inputs = [id(each) for each in equation.invars if getattr(each.aval.dtype, "kind", "") in kinds]
-            marks.operation(inputs, map(id, equation.outvars))
-        found.append(marks.above())
-    return found[0], found[1]
-
-
-def _torch(run: Callable[..., list[Tensor]], arrays: Sequence[np.ndarray]) -> tuple[Above, Above]:
-    inputs = [ops.convert_to_tensor(array) for array in arrays]
-    for tensor in inputs:
-        tensor.requires_grad_(tensor.is_floating_point())
-    marked = [*inputs, *run(*inputs)]
-    keys = [(id(tensor.grad_fn), tensor.output_nr) if tensor.grad_fn else id(tensor) for tensor in marked]
-    marks, done = Marks(keys), set[int]()
-    marks.operation([], map(id, inputs))
-
-    def visit(node: Any) -> None:
-        if node is None or id(node) in done:
-            return
-        done.add(id(node))
-        for following, _ in node.next_functions:
-            visit(following)
-        above = [
-            id(following.variable) if hasattr(following, "variable") else (id(following), number)
-            for following, number in node.next_functions
-            if following is not None
-        ]
-        marks.operation(above, [(id(node), number) for number in range(8)])
-
-    for tensor in marked:
-        visit(tensor.grad_fn)
-    return marks.above(), marks.above()
-
-
-DEPENDENCIES: Mapping[str, Callable[..., tuple[Above, Above]]] = {
-    "tensorflow": _tensorflow,
-    "jax": _jax,
-    "torch": _torch,
-}
-
-
-# --- what decides the numbers --------------------------------------------------------------------------------------
 
 
 def calls_hash(calls: Sequence[Call]) -> str:

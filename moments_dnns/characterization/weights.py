@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -102,6 +103,8 @@ def weights(model: keras.Model, variables: Sequence[Any], reinitialize: bool) ->
     for part in {id(part): part for part in owners.values()}.values():
         if not isinstance(part, keras.layers.Normalization):  # which was adapted to data
             known |= _initializers(part)
+    for part in parts:
+        known |= _of_states(part)
     order = {id(variable): variable for variable in [*model.variables, *variables] if id(variable) in read}
     floats = {key: variable for key, variable in order.items() if keras.backend.is_float_dtype(variable.dtype)}
     _warn_of_kept([variable for key, variable in floats.items() if key not in known], owners)
@@ -129,6 +132,12 @@ def _initializers(layer: Any) -> dict[int, Initializer]:
         if id(variable) not in found and callable(named):
             found[id(variable)] = named
     return found
+
+
+def _of_states(layer: Any) -> dict[int, Initializer]:
+    """Return zeros for the states that a recurrent layer keeps between batches; Keras does not list them."""
+    states = keras.tree.flatten(getattr(layer, "states", None)) if isinstance(layer, keras.layers.RNN) else []
+    return {id(state): keras.initializers.Zeros() for state in states if state is not None}
 
 
 def _of_building(layer: Any) -> dict[int, Initializer]:
@@ -177,8 +186,8 @@ class _Idle:
 def _of_copying(layer: Any) -> dict[int, Initializer]:
     """Return the initializers of the variables of a copy of a layer, made of its configuration."""
     with keras.StatelessScope():
-        copied = type(layer).from_config(layer.get_config())
-        if not copied.built:
+        copied = _copied(layer)
+        if not copied.built and len(internals.own_variables(copied)) < len(internals.own_variables(layer)):
             copied.build_from_config(layer.get_build_config())
         pairs = zip(internals.own_variables(layer), internals.own_variables(copied), strict=True)
         return {
@@ -186,6 +195,21 @@ def _of_copying(layer: Any) -> dict[int, Initializer]:
             for variable, twin in pairs
             if (initializer := internals.initializer_of(twin)) and tuple(variable.shape) == tuple(twin.shape)
         }
+
+
+def _copied(layer: Any) -> Any:
+    """Return a layer made as another one was: by its configuration, or by what is known of its constructor's arguments.
+
+    Keras puts a name and a type into every configuration, which a constructor without `**kwargs` refuses, and has none
+    where an argument is a function.
+    """
+    config: dict[str, Any] = {}
+    with suppress(Exception):
+        config = layer.get_config()
+        return type(layer).from_config(config)
+    known = {**vars(layer), **config}
+    names = inspect.signature(type(layer).__init__).parameters
+    return type(layer)(**{name: known[name] for name in names if name in known})
 
 
 def _standardized(initializer: Any, variable: Any) -> Initializer:

@@ -29,3 +29,4 @@ def test_the_last_layer_agrees_with_the_backbone_and_with_finite_differences(nam
     # Moments are taken in float32, and so are some steps within these models, which leaves differences three digits.
     assert abs(tried.signal) < 1e-5
     assert abs(tried.noise) < 1e-2
+    assert not tried.place
