@@ -8,12 +8,16 @@ INSTALLED := $(VENV)/.installed
 
 install: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml requirements.txt
+# Versions on which all tests have passed; make install CONSTRAINTS= takes the newest instead.
+CONSTRAINTS ?= constraints.txt
+
+$(INSTALLED): pyproject.toml requirements.txt constraints.txt
 	@command -v $(PYTHON) > /dev/null || { echo "moments_dnns needs Python 3.11 or later: no $(PYTHON) found." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("moments_dnns needs Python 3.11 or later. \
 	Received: $(PYTHON) is Python %d.%d; try make PYTHON=python3.11" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	$(RUN) -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) \
+	    --requirement requirements.txt --editable ".[dev]"
 	@touch $@
 
 demo: install

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import json
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 from ._validation import refusal
@@ -109,6 +112,38 @@ PRECISION_CONTEXTS: dict[str, Callable[[Any, bool], AbstractContextManager[Any]]
     "tensorflow": _tensorflow,
     "torch": _torch,
 }
+
+
+def check_installed() -> None:
+    """Refuse to start Keras on a backend that is not installed; Keras itself would name a missing module only.
+
+    Raises:
+        ModuleNotFoundError: If Keras is not running yet, and the backend that it would start is not installed.
+    """
+    if "keras" in sys.modules:
+        return
+    chosen = os.environ.get("KERAS_BACKEND") or _configured()
+    installed = [backend for backend in PRECISION_CONTEXTS if importlib.util.find_spec(backend)]
+    if chosen in installed or chosen not in PRECISION_CONTEXTS:  # Keras knows other names, and refuses wrong ones
+        return
+    choices = " or ".join(f"KERAS_BACKEND={backend}" for backend in installed)
+    instead = f", or set {choices}, which is installed" if installed else ""
+    raise ModuleNotFoundError(
+        refusal(
+            f"Keras needs its backend: pip install 'moments_dnns[{chosen}]'{instead}.",
+            KERAS_BACKEND=os.environ.get("KERAS_BACKEND"),
+        ),
+        name=chosen,
+    )
+
+
+def _configured() -> str:
+    """Return the backend in Keras' own configuration file, which the environment variable overrides."""
+    folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    try:
+        return str(json.loads((folder / "keras.json").read_text())["backend"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "tensorflow"
 
 
 def use_backend(backend: str) -> None:

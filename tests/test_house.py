@@ -53,7 +53,7 @@ AT_THE_TOP = {
             "style",
             "theory_lines",
             "ticks",
-        )  # fmt: skip
+        )
     },
 }
 IN_A_FUNCTION = {

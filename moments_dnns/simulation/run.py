@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from moments_dnns._backend import describe_device
+from moments_dnns._backend import check_installed, describe_device
 from moments_dnns._validation import refusal, warn
 from moments_dnns.data import dataset_label, load_images
 from moments_dnns.descriptions.architecture import Architecture
@@ -109,6 +109,7 @@ def run_experiment(
     experiment.check_images(images.images.shape)
     check_network(experiment, images.images.shape[1:], elsewhere=executor is not None or bool(visible_gpus()))
     with interruptible(name_experiment), _executor(options.workers, executor) as chosen:
+        check_installed()
         import keras  # only now: bad arguments were refused before a backend starts
 
         backend = keras.backend.backend()
