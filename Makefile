@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test results bench lint clean
+.PHONY: install demo test results bench docs lint clean
 
 install: $(INSTALLED)
 
@@ -42,10 +42,14 @@ results: install
 bench: install
 	$(RUN) -m benchmarks.bench
 
+# The site in docs/_build/html; a warning is an error, and so is a link within the site that leads nowhere.
+docs: install
+	$(RUN) -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
+
 lint: install
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build docs/notebooks *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
