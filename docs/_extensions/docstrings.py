@@ -19,7 +19,6 @@ from sphinx.util.docutils import SphinxDirective
 
 CODE = re.compile(r"`([^`]+)`")
 PROMPT = re.compile(r"\s*(>>>|\.\.\. |\.\.\.$)")
-SECTION = re.compile(r"\s*(Args|Returns|Raises|Example|Examples|Yields|Reference|Call arguments|Attributes):")
 
 
 class Api(SphinxDirective):
@@ -97,20 +96,20 @@ def _whole_code(lines: list[str]) -> Iterator[str]:
 
 
 def _line(line: str, formula: bool) -> str:
-    parts = CODE.split(line)
-    for i, part in enumerate(parts):
+    text = ""
+    for i, part in enumerate(CODE.split(line)):
         if i % 2 == 0:
-            parts[i] = re.sub(r"([*|])", r"\\\1", re.sub(r"(\w)_(?!\w)", r"\1\\_", part))
-        elif formula:
-            parts[i] = f":math:`{latex(part)}`"
+            escaped = re.sub(r"([*|])", r"\\\1", re.sub(r"(\w)_(?!\w)", r"\1\\_", part))
+            # Markup must not touch a letter, as in `Step`s.
+            text += f"\\ {escaped}" if i and part[:1].isalnum() else escaped
         else:
-            parts[i] = f"``{part}``"
-    # Inline markup must not touch a letter: `x`s.
-    return re.sub(r"(``|`)(?=[A-Za-z])(?<=[^\s]`)", r"\1", "".join(parts)) if len(parts) > 1 else "".join(parts)
+            text += f":math:`{latex(part)}`" if formula and '"' not in part else f"``{part}``"
+    return text
 
 
 def _process(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
-    lines[:] = to_rst(lines)
+    # A constant has the docstring of its class.
+    lines[:] = [] if what == "data" else to_rst(lines)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -40,7 +40,8 @@ def latex(formula: str) -> str:
     z = (y - m) / \sqrt{v + \epsilon}
     """
     tokens = [_token(match) for match in TOKEN.finditer(formula)]
-    return _braced("".join(tokens)).strip()
+    text = re.sub(r"\\ \s*\^", "^", _braced("".join(tokens)))
+    return re.sub(r"^(\\ |\s)+|(\\ |\s)+$", "", text)
 
 
 def _token(match: re.Match[str]) -> str:
@@ -97,4 +98,4 @@ def _braced(text: str) -> str:
             depth += {"(": 1, ")": -1}.get(text[end], 0)
             end += 1
         text = text[: found.end(1)] + "{" + text[start : end - 1] + "}" + text[end:]
-    return re.sub(r"\^\s*(\w+)", r"^{\1}", text)
+    return re.sub(r"\^\s*([^\W_]+)", r"^{\1}", text)
