@@ -4,16 +4,20 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test results bench lint clean
+.PHONY: install demo test results bench docs lint clean
 
 install: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml requirements.txt
+# Versions on which all tests have passed; make install CONSTRAINTS= takes the newest instead.
+CONSTRAINTS ?= constraints.txt
+
+$(INSTALLED): pyproject.toml requirements.txt constraints.txt
 	@command -v $(PYTHON) > /dev/null || { echo "moments_dnns needs Python 3.11 or later: no $(PYTHON) found." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("moments_dnns needs Python 3.11 or later. \
 	Received: $(PYTHON) is Python %d.%d; try make PYTHON=python3.11" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	$(RUN) -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) \
+	    --requirement requirements.txt --editable ".[dev]"
 	@touch $@
 
 demo: install
@@ -39,10 +43,14 @@ bench: install
 	$(RUN) -m benchmarks.bench
 	$(RUN) -m benchmarks.models
 
+# The site in docs/_build/html; a warning is an error, and so is a link within the site that leads nowhere.
+docs: install
+	$(RUN) -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
+
 lint: install
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build docs/notebooks *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ import pytest
 from hypothesis import settings
 
 from tests.support.shapes import check_shapes
+
+# A shell starts what runs in its background without Ctrl-C, which some tests press.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before any module with annotated tensors is imported.
 check_shapes()

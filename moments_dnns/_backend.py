@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import json
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 from ._validation import refusal
@@ -134,23 +137,55 @@ PRECISION_CONTEXTS: dict[str, Callable[[Any, bool], AbstractContextManager[Any]]
 }
 
 
-def use_backend(backend: str | None) -> None:
+def check_installed() -> None:
+    """Refuse to start Keras on a backend that is not installed; Keras itself would name a missing module only.
+
+    Raises:
+        ModuleNotFoundError: If Keras is not running yet, and the backend that it would start is not installed.
+    """
+    if "keras" in sys.modules:
+        return
+    chosen = chosen_backend()
+    installed = [backend for backend in PRECISION_CONTEXTS if importlib.util.find_spec(backend)]
+    if chosen in installed or chosen not in PRECISION_CONTEXTS:  # Keras knows other names, and refuses wrong ones
+        return
+    choices = " or ".join(f"KERAS_BACKEND={backend}" for backend in installed)
+    instead = f", or set {choices}, which is installed" if installed else ""
+    raise ModuleNotFoundError(
+        refusal(
+            f"Keras needs its backend: pip install 'moments_dnns[{chosen}]'{instead}.",
+            KERAS_BACKEND=os.environ.get("KERAS_BACKEND"),
+        ),
+        name=chosen,
+    )
+
+
+def _configured() -> str:
+    """Return the backend in Keras' own configuration file, which the environment variable overrides."""
+    folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    try:
+        return str(json.loads((folder / "keras.json").read_text())["backend"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "tensorflow"
+
+
+def use_backend(backend: str) -> None:
     """Start Keras on a backend, or check that it runs on that one if it is imported already.
 
     Args:
-        backend: `"tensorflow"`, `"jax"` or `"torch"`; None for Keras' own choice.
+        backend: `"tensorflow"`, `"jax"` or `"torch"`.
 
     Raises:
         RuntimeError: If Keras runs on another one.
     """
-    if backend and "keras" not in sys.modules:
+    if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = backend
     # TensorFlow and JAX take all of a GPU's memory otherwise. The variables are read when the first GPU is used.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import keras
 
-    if backend not in (None, keras.backend.backend()):
+    if keras.backend.backend() != backend:
         raise RuntimeError(
             refusal(
                 f"expected the coordinator's Keras backend {backend!r} on every worker.",
@@ -206,10 +241,10 @@ def worker_threads() -> dict[str, str]:
     return {variable: str(_chosen_threads(backend) or 1) for backend, variable in THREADS.items()}
 
 
-def chosen_backend() -> str | None:
-    """Return the backend that this process has chosen, without starting it; None where that is left to Keras."""
+def chosen_backend() -> str:
+    """Return the backend on which Keras runs, or would if it started now, without starting it."""
     keras = sys.modules.get("keras")
-    return str(keras.backend.backend()) if keras else os.environ.get("KERAS_BACKEND") or None
+    return str(keras.backend.backend()) if keras else os.environ.get("KERAS_BACKEND") or _configured()
 
 
 def computes_as_workers() -> bool:
@@ -246,13 +281,13 @@ BOX_MULLER = "Box and Muller"
 NORMALS = {"jax": "inverse error function"}
 
 
-def describe_device(backend: str | None = None, any_policy: bool = False) -> dict[str, Any]:
+def describe_device(backend: str, any_policy: bool = False) -> dict[str, Any]:
     """Return what the numbers of a result depend on beside its description.
 
     These are `backend`, `devices`, `dtype` and `threads`, and `normals`, of networks that draw their own.
 
     Args:
-        backend: The backend that Keras is to run on; None for its own choice.
+        backend: The backend that Keras is to run on.
         any_policy: Whether Keras' default policy may be any, and initializers draw, as for a model with layers of its
             own.
 
@@ -260,13 +295,16 @@ def describe_device(backend: str | None = None, any_policy: bool = False) -> dic
         ValueError: If networks cannot run on the backend, or Keras' default policy must be float32 and is not.
         RuntimeError: If Keras runs on another backend.
     """
-    if backend is not None:
-        _check_backend(backend)
+    if backend not in PRECISION_CONTEXTS:
+        raise ValueError(
+            refusal(
+                f"KERAS_BACKEND must be {', '.join(sorted(PRECISION_CONTEXTS))}: others compute no derivatives.",
+                backend=backend,
+            )
+        )
     use_backend(backend)
     import keras
 
-    backend = keras.backend.backend()
-    _check_backend(backend)
     if not any_policy and keras.config.dtype_policy().name != "float32":
         raise ValueError(
             refusal(
@@ -282,16 +320,6 @@ def describe_device(backend: str | None = None, any_policy: bool = False) -> dic
         "threads": num_threads(),
         **drawn,
     }
-
-
-def _check_backend(backend: str) -> None:
-    if backend not in PRECISION_CONTEXTS:
-        raise ValueError(
-            refusal(
-                f"KERAS_BACKEND must be {', '.join(sorted(PRECISION_CONTEXTS))}: others compute no derivatives.",
-                backend=backend,
-            )
-        )
 
 
 def compiled(function: Callable[..., Any], within: bool = False) -> Callable[..., Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ._backend import check_installed
 from ._validation import refusal
 
 SUFFIXES = (".npy", ".npz")
@@ -68,6 +69,7 @@ def _answering(seconds: float) -> Iterator[None]:
 
 def _from_keras(name: str) -> Callable[[], np.ndarray]:
     def load() -> np.ndarray:
+        check_installed()
         from keras import datasets
 
         try:

@@ -43,7 +43,17 @@ AT_THE_TOP = {
     },
     "matplotlib": {
         f"plots.{module}"
-        for module in ("curves", "experiments", "histograms", "models", "panels", "style", "theory_lines", "ticks")
+        for module in (
+            "curves",
+            "experiments",
+            "histograms",
+            "legends",
+            "models",
+            "panels",
+            "style",
+            "theory_lines",
+            "ticks",
+        )
     },
 }
 IN_A_FUNCTION = {

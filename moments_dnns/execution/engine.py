@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from moments_dnns._backend import chosen_backend, computes_as_workers, describe_device
+from moments_dnns._backend import check_installed, chosen_backend, computes_as_workers, describe_device
 from moments_dnns._validation import refusal
 
 from .pool import visible_gpus, worker_pool
@@ -32,6 +32,8 @@ def engine(executor: Executor | None, workers: int, missing: int) -> Iterator[Ex
     True
     """
     workers = min(workers, missing)
+    if executor is None:
+        check_installed()
     if executor is not None or not workers or (workers == 1 and (visible_gpus() or computes_as_workers())):
         yield executor
     else:

@@ -83,8 +83,7 @@ class WorkerPool(Executor):
 
 
 def _environment() -> dict[str, str]:
-    backend = chosen_backend()
-    return worker_threads() | ({"KERAS_BACKEND": backend} if backend else {})
+    return worker_threads() | {"KERAS_BACKEND": chosen_backend()}
 
 
 def _set_up_worker(numbers: Any, gpus: list[str], environment: dict[str, str], ending: Any) -> None:
@@ -137,7 +136,7 @@ def default_workers(memory: int) -> int:
         return int(chosen)
     if gpus := visible_gpus():
         return len(gpus)
-    threads = int(worker_threads()[THREADS.get(chosen_backend() or "", THREADS["tensorflow"])])
+    threads = int(worker_threads()[THREADS.get(chosen_backend(), THREADS["tensorflow"])])
     available = available_memory()
     fitting = available // (WORKER_MEMORY + memory) if available else num_cores()
     return int(max(1, min(num_cores() // threads, fitting)))

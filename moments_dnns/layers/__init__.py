@@ -5,6 +5,10 @@ Importing this makes all of them known to Keras, which can then load saved model
 
 import lazy_loader
 
+import moments_dnns._backend
+
+moments_dnns._backend.check_installed()
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 for _name in __all__:

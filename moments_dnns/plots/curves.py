@@ -17,7 +17,7 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from moments_dnns.analysis.statistics import Band, log_band
+from moments_dnns.analysis.statistics import Band, log_band, log_quantile
 
 from .specs import Curve, Panel, ShownExperiment
 from .style import DASHES, looks
@@ -27,6 +27,10 @@ from .ticks import STEPS, LogFormat, LogTicks
 VIEWS: dict[bool, Callable[[Any], Any]] = {False: np.exp, True: partial(np.multiply, math.log10(math.e))}
 
 MARKERS_PER_CURVE = 8
+
+ROUND_OFF = 1e-9  # of logarithms
+
+SHARE_OUTSIDE = 0.1  # of the depths at which a mean may leave its band by chance
 
 LEAST_SPAN = 1e-6  # of an axis, relative to its values: smaller differences are round-off
 
@@ -38,14 +42,26 @@ class DrawnCurve:
     Args:
         experiment: The experiment.
         curve: The curve.
-        band: Natural logarithms of its mean and percentiles, from `log_band`.
+        logs: Natural logarithms of its values, of shape (num_realizations, num_computations).
         look: Its colour, marker and dashes, as options of Matplotlib.
     """
 
     experiment: ShownExperiment
     curve: Curve
-    band: Band
+    logs: np.ndarray
     look: dict[str, Any]
+    band: Band = attrs.field(init=False, default=attrs.Factory(lambda self: log_band(self.logs), takes_self=True))
+
+    @property
+    def mean_leaves_band(self) -> bool:
+        """Whether the mean is outside the 16th to 84th percentile, because a few realizations decide it."""
+        mean, lower, upper = self.band
+        return bool(((mean < lower - ROUND_OFF) | (mean > upper + ROUND_OFF)).mean() > SHARE_OUTSIDE)
+
+    @property
+    def log_median(self) -> np.ndarray:
+        """The natural logarithm of the median over realizations."""
+        return log_quantile(self.logs, 0.5)
 
 
 def drawn_curves(panel: Panel, experiments: Sequence[ShownExperiment]) -> Iterator[DrawnCurve]:
@@ -62,25 +78,27 @@ def drawn_curves(panel: Panel, experiments: Sequence[ShownExperiment]) -> Iterat
                 if alone
                 else {**looks(len(experiments))[i], "linestyle": DASHES[j % len(DASHES)]}
             )
-            yield DrawnCurve(experiment, curve, log_band(curve.logs(experiment.data)), look)
+            yield DrawnCurve(experiment, curve, curve.logs(experiment.data), look)
 
 
-def draw_curve(axes: Axes, drawn: DrawnCurve, *, log: bool, offset: float) -> Line2D:
+def draw_curve(axes: Axes, drawn: DrawnCurve, *, log: bool, median: bool, offset: float) -> Line2D:
     """Draw a curve with its band and return its line.
 
     Args:
         axes: The axes to draw on.
         drawn: The curve.
         log: Whether the axis of values is logarithmic.
+        median: Whether the line is the median over realizations, instead of the mean.
         offset: Position of the first marker, from 0 to 1 of the distance of markers; it differs from curve to curve, so
             that no marker hides another one.
     """
     depth, band, color, view = drawn.experiment.data["depth"], drawn.band, drawn.look["color"], VIEWS[log]
-    axes.fill_between(
-        depth, view(band.lower), view(band.upper), facecolor=(color, 0.25), edgecolor=(color, 0.4), linewidth=0.6
-    )
+    # Bands of several experiments lie over one another.
+    face = (color, 0.25 if drawn.experiment.label is None else 0.15)
+    axes.fill_between(depth, view(band.lower), view(band.upper), facecolor=face, edgecolor=(color, 0.4), linewidth=0.6)
     distance = math.ceil(len(depth) / MARKERS_PER_CURVE)
-    (line,) = axes.plot(depth, view(band.mean), markevery=(int(offset * distance), distance), **drawn.look)
+    centre = drawn.log_median if median else band.mean
+    (line,) = axes.plot(depth, view(centre), markevery=(int(offset * distance), distance), **drawn.look)
     return line
 
 

@@ -5,6 +5,7 @@ The content of the figures is in `figures`, `architectures` and `summary`; `pane
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,10 +20,12 @@ from .architectures import OF_ARCHITECTURE, drawing_of
 from .arrays import labelled, read_logarithms
 from .docstrings import with_shared_docstring
 from .figures import FIGURES
+from .histograms import MOST_SIDE_BY_SIDE
+from .legends import LINE
 from .panels import draw
 from .specs import Drawing, ShownExperiment
-from .style import DASHES, Path, check, save, styled
-from .summary import parameters, summary_drawing
+from .style import Path, check, save, styled
+from .summary import LINE_LENGTH, parameters, summary_drawing
 from .theory_overlay import overlay_of
 
 
@@ -36,8 +39,9 @@ def plot_vanilla_histo(
 
     Args:
         moments: `Moments`, or any mapping from names to arrays of shape (num_realizations, num_computations), pruned or
-            not, with `depth` of shape (num_computations,). Or up to 6 of these over one another: a mapping from their
-            labels in the legend; colours then distinguish depths, and dashes experiments.
+            not, with `depth` of shape (num_computations,). Or up to 6 of these side by side: a mapping from their
+            labels in the legend; colours then distinguish experiments, and at each depth the histograms, upright and
+            each relative to its own maximum, stand in the order of the legend.
         theory: Whether the exact law of ln nu2 for one image is drawn too, as a dotted line, of `Moments` of fully
             connected networks; a warning names densities that have none.
 
@@ -131,7 +135,8 @@ def plot_summary(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool
     r"""Draw all moments of an experiment at all places over depth, with its parameters and the verdicts on it.
 
     Each moment has a panel, with a curve for each place at which it was taken; bands hold the 16th to 84th percentile.
-    The verdicts of `diagnose` are below.
+    A panel in which a mean leaves its band shows medians instead, and says so. Above are the parameters that have no
+    default or differ from it, below the verdicts of `diagnose`.
 
     Args:
         moments: `Moments` of one experiment, or any mapping from names to arrays of shape (num_realizations,
@@ -150,8 +155,11 @@ def plot_summary(moments: Mapping[str, Any], *, path: Path = None, use_tex: bool
     data = read_logarithms("summary", moments, drawing)
     with styled(use_tex):
         figure = draw(drawing, [ShownExperiment(None, data)], use_tex=use_tex)
-        figure.suptitle(parameters(moments), fontsize=11)
-        figure.supxlabel(diagnose(moments).line, fontsize=11)
+        above, below = parameters(moments), textwrap.fill(diagnose(moments).line, LINE_LENGTH)
+        figure.suptitle(above, fontsize=11)
+        figure.supxlabel(below, fontsize=11)
+        # The text takes nothing from the panels.
+        figure.set_figheight(figure.get_figheight() + LINE * (above.count("\n") + below.count("\n") + 2))
     save(figure, path)
     return figure
 
@@ -234,8 +242,9 @@ def plot_figure(
     boolean("theory", theory)
     drawing = drawing or FIGURES[one_of(FIGURES)("type_plot", type_plot)]
     results = labelled(moments)
-    if len(results) > len(DASHES) and drawing.panels[0].kind == "histogram":
-        raise ValueError(refusal(f"expected at most {len(DASHES)} experiments in histograms.", moments=list(moments)))
+    if len(results) > MOST_SIDE_BY_SIDE and drawing.panels[0].kind == "histogram":
+        expected = f"expected at most {MOST_SIDE_BY_SIDE} experiments in histograms."
+        raise ValueError(refusal(expected, moments=list(moments)))
     experiments = []
     for label, each in results.items():
         name = type_plot if label is None else f"{type_plot} of {label!r}"

@@ -9,9 +9,9 @@ import shutil
 from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
-import matplotlib
 import numpy as np
 from matplotlib import style
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from moments_dnns._validation import boolean, refusal
@@ -25,18 +25,30 @@ SUFFIXES = (".pdf", ".png", ".svg")
 
 TEX_PROGRAMS = ("latex", "dvipng")
 
-# Colours of Okabe and Ito whose luminances differ as well, so that they can be distinguished in grey.
+# All colours have a contrast of at least 3 with white, and can be distinguished in grey and by colour-blind people:
+# tests/plots/test_palette.py simulates it.
 LOOKS: tuple[dict[str, Any], ...] = (
-    {"color": "#0072B2", "marker": "o"},
-    {"color": "#E69F00", "marker": "s"},
+    {"color": "#0057A8", "marker": "o"},
+    {"color": "#D07A00", "marker": "s"},
     {"color": "#000000", "marker": "^"},
 )
 
-SEQUENCE = "viridis"  # its luminance increases evenly, so that an order is visible in grey
+# For what has an order: the luminance increases evenly.
+SEQUENCE = LinearSegmentedColormap.from_list(
+    "moments_dnns", ["#090030", "#3F1945", "#722956", "#A8395A", "#B95F47", "#CD8023"]
+)
 
 MARKERS = "os^Dv<P>X"
 
-DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 1.5, 1, 1.5)), (0, (8, 3)), (0, (3, 1, 1, 1, 1, 1)))
+# Of measured curves; dots are left to theory.
+DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (4, 2)),
+    (0, (7, 1.5, 1.5, 1.5)),
+    (0, (10, 3)),
+    (0, (4, 1.2, 1.2, 1.2, 1.2, 1.2)),
+    (0, (2, 1)),
+)
 
 
 def looks(count: int) -> list[dict[str, Any]]:
@@ -49,7 +61,7 @@ def looks(count: int) -> list[dict[str, Any]]:
     """
     if count <= len(LOOKS):
         return list(LOOKS[:count])
-    colors = matplotlib.colormaps[SEQUENCE](np.linspace(0, 0.9, count))
+    colors = SEQUENCE(np.linspace(0, 1, count))
     return [{"color": tuple(color), "marker": MARKERS[i % len(MARKERS)]} for i, color in enumerate(colors)]
 
 

@@ -73,7 +73,7 @@ def _follows_from(names: Iterable[str], name: str) -> bool:
 
 
 def parameters(moments: Mapping[str, Any]) -> str:
-    """Return the parameters of an experiment in a few lines; of a plain mapping, the shape of its arrays.
+    """Return the parameters of an experiment without a default, or that differ from it; of a mapping, its shape.
 
     Example:
 
@@ -84,5 +84,10 @@ def parameters(moments: Mapping[str, Any]) -> str:
     if experiment is None:
         realizations, depths = next(np.shape(array) for array in moments.values() if np.ndim(array) == 2)
         return f"{realizations} realizations at {depths} depths"
-    fields = attrs.asdict(experiment, recurse=False) | {"num_realizations": moments.num_realizations}  # type: ignore[attr-defined]
-    return textwrap.fill(", ".join(f"{name}={value}" for name, value in fields.items()), LINE_LENGTH)
+    values = attrs.asdict(experiment, recurse=False) | {"num_realizations": moments.num_realizations}  # type: ignore[attr-defined]
+    required = {
+        field.name: values[field.name] for field in attrs.fields(type(experiment)) if field.default is attrs.NOTHING
+    }
+    changed = experiment.differences(type(experiment)(**required))
+    shown = {name: value for name, value in values.items() if name in required or name in changed}
+    return textwrap.fill(", ".join(f"{name}={value}" for name, value in shown.items()), LINE_LENGTH)

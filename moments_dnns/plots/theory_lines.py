@@ -21,7 +21,9 @@ from .ticks import number
 # Lines of theory are drawn over the measured ones, thin enough to leave these visible.
 EXACT: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1.2)), "linewidth": 1.3, "marker": "", "zorder": 4}
 
-RELATION: dict[str, Any] = {**EXACT, "linestyle": (0, (5, 1.5, 1, 1.5)), "linewidth": 1.0}
+RELATION: dict[str, Any] = {**EXACT, "linestyle": (0, (1, 1.2, 1, 1.2, 1, 5))}
+
+FITTED: dict[str, Any] = {"linestyle": (0, (2.5, 1)), "linewidth": 1.0, "zorder": 4}
 
 LARGEST_PLAIN = math.log(1e4)  # beyond it, a constant is written as a power of ten
 
@@ -74,7 +76,7 @@ def draw_power_law(axes: Axes, names: tuple[str, str], drawn: DrawnCurve, *, log
         VIEWS[log](law.log_c + law.tau * np.log(smooth)),
         label=_power_law_label(law, interval) if alone else rf"$\tau={law.tau:#.3g}$",
         color="black" if alone else drawn.look["color"],
-        linestyle="--" if alone else ":",
+        **FITTED,
     )
     # On a logarithmic axis the limits do not depend on the fit, which may span any number of decades if it is bad.
     (axes.add_artist if log else axes.add_line)(line)

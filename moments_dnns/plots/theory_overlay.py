@@ -19,11 +19,12 @@ from moments_dnns.theory.predictions import ASSUMPTIONS, predict_experiment
 from .arrays import read_logarithms
 from .specs import Drawing, Overlay
 
-# Batches over which the theory is averaged: each costs a pass over M x M matrices, seconds for a batch of 64.
+# Batches over which the theory is averaged: each costs a pass over M x M matrices, a second for a batch of 64.
 MOST_BATCHES = 4
 
-# Largest number of points squared times layers, over all batches, that is computed for a figure: about a minute on one
-# core.
+# Numbers of points squared times layers that are computed for a figure: over several batches, about ten seconds on one
+# core, and at most, of a single batch that takes longer.
+WORK_OF_SEVERAL = 1.4e7
 MOST_WORK = 4e7
 
 
@@ -62,8 +63,9 @@ def overlay_of(type_plot: str, drawing: Drawing, moments: Mapping[str, Any]) -> 
     source = moments.sources[0]
     try:
         images = load_images(experiment.dataset)
-        batches = min(MOST_BATCHES, _affordable(experiment, images))
-        prediction = predict_experiment(attrs.evolve(experiment, seed=source.seed), images, indices([source])[:batches])
+        batches = indices([source])[: affordable(experiment, images)]
+        of_source = attrs.evolve(experiment, seed=source.seed)
+        prediction = predict_experiment(of_source, images, batches, accuracy="figure", verbose=True)
     except (OSError, ValueError) as error:
         # The figure still shows the measured curves, and the growth that follows from the measured nu1.
         warn(f"{type_plot} is drawn without curves of infinite width: {error}")
@@ -72,19 +74,23 @@ def overlay_of(type_plot: str, drawing: Drawing, moments: Mapping[str, Any]) -> 
     return Overlay(read_logarithms(f"theory of {type_plot}", {**prediction, **counts}, drawing), {})
 
 
-def _affordable(experiment: Experiment, images: Images) -> int:
-    """Return the number of batches that `MOST_WORK` allows.
+def affordable(experiment: Experiment, images: Images) -> int:
+    """Return the number of batches that a figure can wait for, at most `MOST_BATCHES`.
+
+    Args:
+        experiment: The experiment.
+        images: Its images.
 
     Raises:
-        ValueError: If it is 0.
+        ValueError: If it is none.
     """
     side = experiment.layer_side(images.images.shape[1])
     points, layers = (
         experiment.batch_size * side**2,
         experiment.total_depth * experiment.structure.num_repeats(experiment.res_depth),
     )
-    batches, feasible = int(MOST_WORK // (points**2 * layers)), int((MOST_WORK / layers) ** 0.5) // side**2
-    if not batches:
+    work, feasible = points**2 * layers, int((MOST_WORK / layers) ** 0.5) // side**2
+    if work > MOST_WORK:
         raise ValueError(
             refusal(
                 f"{points} points in {layers} layers take longer than a figure can wait for; a batch of {feasible} "
@@ -92,7 +98,7 @@ def _affordable(experiment: Experiment, images: Images) -> int:
                 batch_size=experiment.batch_size,
             )
         )
-    return batches
+    return min(MOST_BATCHES, max(1, int(WORK_OF_SEVERAL // work)))
 
 
 def _densities(drawing: Drawing, experiment: Experiment) -> dict[str, list[Density]]:

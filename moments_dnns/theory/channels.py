@@ -41,10 +41,12 @@ class LayerSettings:
     Args:
         reads: The pixels that a convolution reads, from `descriptions.boundaries.read_pixels`.
         epsilon: Constant added to the variances in batch normalization.
+        accuracy: Of integrals in batch normalization, a name of `batch_norm.ACCURACIES`.
     """
 
     reads: np.ndarray
     epsilon: float
+    accuracy: str
 
 
 def gaussian(grams: Grams) -> Channels:
@@ -66,7 +68,7 @@ def _convolved(channels: Channels, settings: LayerSettings) -> Channels:
 
 
 def _normalized(channels: Channels, settings: LayerSettings) -> Channels:
-    return Channels("normalized", *normalized(channels.grams, settings.epsilon))
+    return Channels("normalized", *normalized(channels.grams, settings.epsilon, accuracy=settings.accuracy))
 
 
 def _rectified(channels: Channels, settings: LayerSettings) -> Channels:

@@ -21,6 +21,9 @@ from moments_dnns.descriptions.boundaries import PADDED
 # Gram matrices of more points take minutes and gigabytes for every layer.
 MOST_POINTS = 4096
 
+# Entries of matrices that are computed at a time: 128 kB of float64, so that what is in between stays in the caches.
+ENTRIES_AT_ONCE = 2**14
+
 # Deviations from symmetry, relative to the largest entry, and negative eigenvalues, relative to the trace, up to this
 # are rounding errors.
 ROUND_OFF = 1e-8
@@ -159,24 +162,60 @@ def rectified(grams: Grams) -> Grams:
     scale = np.sqrt(np.maximum(np.einsum("...aa->...a", grams.signal), 0))
     # A point without variance is zero, and so is the derivative of the ReLU there.
     inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
-    cosine = np.clip(grams.signal * inverse[..., :, None] * inverse[..., None, :], -1, 1)
-    # The arccosine of 1 - 1e-16 is 1e-8, so that correlations of points with themselves must be exactly 1.
-    np.einsum("...aa->...a", cosine)[...] = scale > 0
-    alive = (scale > 0)[..., :, None] & (scale > 0)[..., None, :]
-    mask = np.where(alive, (np.pi - np.arccos(cosine)) / (2 * np.pi), 0)
-    sine = np.sqrt((1 - cosine) * (1 + cosine))
-    signal = (sine / (2 * np.pi) + cosine * mask) * scale[..., :, None] * scale[..., None, :]
-    noise = grams.noise * mask
-    if not grams.cross.any():
-        return Grams(signal, noise, grams.cross)
     # G in units of the signal's scales: g_ab = G_ab / s_a.
-    cross = grams.cross * inverse[..., :, None]
-    own = np.einsum("...aa->...a", cross)
-    pairs = own[..., :, None] * own[..., None, :] + cross * cross.swapaxes(-1, -2)
-    pairs -= cosine * (own[..., :, None] * cross + (own[..., :, None] * cross).swapaxes(-1, -2))
-    noise += np.divide(pairs, 2 * np.pi * sine, out=np.zeros_like(pairs), where=sine > 0)
-    rise = own[..., None, :] * scale[..., :, None] * sine / (2 * np.pi)
-    return Grams(signal, noise, grams.cross * mask + rise)
+    crossed = grams.cross * inverse[..., :, None] if grams.cross.any() else None
+    points = len(scale.T)
+    at_once = max(1, ENTRIES_AT_ONCE * points // grams.signal.size)
+    after = Grams(*(np.empty(grams.signal.shape) for _ in grams))
+    for start in range(0, points, at_once):
+        rows = slice(start, start + at_once)
+        for whole, part in zip(after, _rectified_rows(grams, scale, inverse, crossed, rows), strict=True):
+            whole[..., rows, :] = part
+    return after
+
+
+def _rectified_rows(
+    grams: Grams, scale: np.ndarray, inverse: np.ndarray, crossed: np.ndarray | None, rows: slice
+) -> Grams:
+    """Return some of the rows of the second moments after a ReLU.
+
+    Args:
+        grams: Moments before it, of shape (..., M, M).
+        scale: The standard deviations of the signal, of shape (..., M).
+        inverse: One over these, 0 where they are 0.
+        crossed: The cross moments over the scales of their rows; None if all are 0.
+        rows: Which rows.
+    """
+    cosine = grams.signal[..., rows, :] * inverse[..., rows, None]
+    cosine *= inverse[..., None, :]
+    np.clip(cosine, -1, 1, out=cosine)
+    # The arccosine of 1 - 1e-16 is 1e-8, so that correlations of points with themselves must be exactly 1.
+    np.einsum("...aa->...a", cosine[..., rows])[...] = scale[..., rows] > 0
+    mask = 0.5 - np.arccos(cosine) / (2 * np.pi)
+    if not scale.all():
+        mask *= (scale[..., rows, None] > 0) & (scale[..., None, :] > 0)
+    sine = np.sqrt((1 - cosine) * (1 + cosine))
+    signal = sine / (2 * np.pi)
+    signal += cosine * mask
+    signal *= scale[..., rows, None]
+    signal *= scale[..., None, :]
+    noise = grams.noise[..., rows, :] * mask
+    if crossed is None:
+        return Grams(signal, noise, np.zeros_like(noise))
+    own = np.einsum("...aa->...a", crossed)
+    here, there = crossed[..., rows, :], crossed[..., rows].swapaxes(-1, -2).copy()
+    pairs = own[..., rows, None] * here
+    pairs += own[..., None, :] * there
+    pairs *= -cosine
+    pairs += own[..., rows, None] * own[..., None, :]
+    pairs += here * there
+    pairs /= np.where(sine > 0, 2 * np.pi * sine, np.inf)
+    noise += pairs
+    cross = grams.cross[..., rows, :] * mask
+    sine *= own[..., None, :] / (2 * np.pi)
+    sine *= scale[..., rows, None]
+    cross += sine
+    return Grams(signal, noise, cross)
 
 
 def checked_grams(gram: Any, noise_gram: Any, cross_gram: Any, pixels: int) -> Grams:

@@ -5,14 +5,18 @@ The predictions are exact for the given images and noise, as averages over the w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import attrs
 import numpy as np
+from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
 
 from moments_dnns import _seeds
 from moments_dnns._validation import refusal, whole
-from moments_dnns.data import Images, draw_batch
+from moments_dnns.data import Batch, Images, draw_batch
 from moments_dnns.descriptions.boundaries import PADDED, read_pixels
 from moments_dnns.descriptions.experiment import Experiment
 
@@ -27,6 +31,9 @@ ASSUMPTIONS = {
     "bias_variance": 0.0,
     "statistics": "constant",
 }
+
+
+SECONDS_BEFORE_BAR = 2.0  # of a prediction
 
 
 def first_grams(experiment: Experiment, signal: np.ndarray, noise: np.ndarray) -> Grams:
@@ -82,7 +89,14 @@ def _patches(images: np.ndarray, reads: np.ndarray) -> np.ndarray:
     return padded[:, reads.T]
 
 
-def predict(experiment: Experiment, signal: np.ndarray, noise: np.ndarray) -> Prediction:
+def predict(
+    experiment: Experiment,
+    signal: np.ndarray,
+    noise: np.ndarray,
+    *,
+    accuracy: str = "exact",
+    advance: Callable[[], object] = int,
+) -> Prediction:
     """Return the moments of an infinitely wide network at the measured layers of an experiment, for one batch.
 
     They are exact for the given images and noise, as averages over the weights alone.
@@ -91,6 +105,8 @@ def predict(experiment: Experiment, signal: np.ndarray, noise: np.ndarray) -> Pr
         experiment: The description of the experiment; its width and its number of realizations do not matter.
         signal: The signal of the batch, of the shape in `first_grams`.
         noise: Its noise, of the same shape.
+        accuracy: `"exact"` or `"figure"`, as for `infinite_width`.
+        advance: Called after every layer.
 
     Returns:
         Arrays of shape (num_computations,), by the names of `infinite_width`.
@@ -117,7 +133,7 @@ def predict(experiment: Experiment, signal: np.ndarray, noise: np.ndarray) -> Pr
         )
     grams = first_grams(experiment, signal, noise)
     pixels = len(grams.signal) // len(signal)
-    theory = infinite_width(
+    return infinite_width(
         experiment.architecture,
         grams.signal,
         experiment.total_depth,
@@ -128,17 +144,28 @@ def predict(experiment: Experiment, signal: np.ndarray, noise: np.ndarray) -> Pr
         epsilon=experiment.epsilon,
         noise_gram=grams.noise,
         cross_gram=grams.cross,
+        layers=experiment.depth.tolist(),
+        accuracy=accuracy,
+        advance=advance,
     )
-    return Prediction({name: array[experiment.depth - 1] for name, array in theory.items()})
 
 
-def predict_experiment(experiment: Experiment, images: Images, realizations: Sequence[int] | None = None) -> Prediction:
+def predict_experiment(
+    experiment: Experiment,
+    images: Images,
+    realizations: Sequence[int] | None = None,
+    *,
+    accuracy: str = "exact",
+    verbose: bool = False,
+) -> Prediction:
     """Return the moments of infinitely wide networks for the batches that some realizations of an experiment draw.
 
     Args:
         experiment: The description of the experiment.
         images: Its images, from `load_images`.
         realizations: The indices of the realizations; by default the first 8 of the experiment.
+        accuracy: `"exact"` or `"figure"`, as for `infinite_width`.
+        verbose: Whether to show a progress bar, once it has taken `SECONDS_BEFORE_BAR`.
 
     Returns:
         Arrays of shape (len(realizations), num_computations), by the names of `infinite_width`.
@@ -167,5 +194,17 @@ def predict_experiment(experiment: Experiment, images: Images, realizations: Seq
     batches = [
         draw_batch(images, experiment.batch_size, flatten=experiment.fully_connected, seed=seed) for seed in seeds
     ]
-    predictions = [predict(experiment, batch.signal, batch.noise) for batch in batches]
+    with tqdm(
+        total=len(batches) * experiment.total_depth, unit="layer", disable=not verbose, delay=SECONDS_BEFORE_BAR
+    ) as bar:
+
+        def predicted(batch: Batch) -> Prediction:
+            return predict(experiment, batch.signal, batch.noise, accuracy=accuracy, advance=bar.update)
+
+        # One thread for each batch, and one for its products: NumPy lets them run at the same time.
+        if len(batches) == 1:
+            predictions = [predicted(batches[0])]
+        else:
+            with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
+                predictions = list(pool.map(predicted, batches))
     return Prediction({name: np.stack([each[name] for each in predictions]) for name in predictions[0]})

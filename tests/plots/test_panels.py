@@ -1,11 +1,14 @@
 """Panels, by the data and the text in them: curves, bands, axes and legends."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
 from moments_dnns.plots import experiments as plotting
 from moments_dnns.plots.experiments import plot_figure
-from moments_dnns.plots.style import looks
+from moments_dnns.plots.style import DASHES, looks
+from moments_dnns.plots.theory_lines import EXACT, FITTED, RELATION
 from tests.support.figures import CURVES, draw, each_figure, legend, lines, widened
 from tests.support.published import arrays, plain
 
@@ -108,3 +111,63 @@ def test_experiments_are_drawn_over_one_another(type_plot, number):
             assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1
             assert axes.get_legend().get_window_extent().x0 > axes.texts[0].get_window_extent().x1
     assert named.get_window_extent().y0 > max(axes.get_tightbbox().y1 for axes in figure.axes)
+
+
+@pytest.mark.parametrize("number", [4, 5, 6])
+@pytest.mark.parametrize("name", ["{}", "a batch of {} images", "a name that takes up a good half of the figure, {}"])
+def test_legends_stay_within_the_figure_and_take_nothing_from_the_panels(number, name):
+    experiments = {name.format(k): widened("bn_res", k) for k in range(1, number + 1)}
+    figure = plot_figure("bn_res", experiments)
+    draw(figure)
+    width, height = figure.bbox.width, figure.bbox.height
+    for legend_of in (*figure.legends, *(axes.get_legend() for axes in figure.axes)):
+        box = legend_of.get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= width
+        assert box.y0 >= 0
+        assert box.y1 <= height
+    alone = plot_figure("bn_res", arrays("bn_res"))
+    draw(alone)
+    for axes, other in zip(figure.axes, alone.axes, strict=True):
+        assert axes.get_window_extent().height > 0.9 * other.get_window_extent().height
+
+
+def skewed(outlier):
+    """Moments of figure 3 whose effective rank is large in a tenth of the realizations."""
+    moments = arrays("vanilla")
+    moments["reff_signal_loc3"] = moments["reff_signal_loc3"].copy()
+    moments["reff_signal_loc3"][:2] *= outlier
+    return moments
+
+
+def test_a_panel_whose_mean_leaves_its_band_shows_medians_and_says_so():
+    moments = skewed(1e6)
+    growth, ranks = plot_figure("vanilla", moments).axes
+    assert ranks.get_ylabel() == r"$r_\mathrm{eff}(\mathbf{x}^l)$, median"
+    shown = lines(ranks)[r"$r_\mathrm{eff}(\mathbf{x}^l)$"].get_ydata()
+    np.testing.assert_allclose(10**shown, np.median(moments["reff_signal_loc3"], axis=0))
+    assert "median" not in growth.get_ylabel()
+
+
+def test_a_panel_shows_one_kind_of_average():
+    several = plot_figure("vanilla", {"plain": arrays("vanilla"), "skewed": skewed(1e6)}).axes[1]
+    plain_line = several.lines[1].get_ydata()
+    np.testing.assert_allclose(10**plain_line, np.median(arrays("vanilla")["reff_signal_loc3"], axis=0))
+    assert "median" not in plot_figure("vanilla", skewed(1.01)).axes[1].get_ylabel()
+
+
+def test_one_odd_depth_among_many_does_not_make_it_a_median():
+    moments = skewed(1.0)
+    moments["reff_signal_loc3"][0, 50] *= 1e6
+    assert "median" not in plot_figure("vanilla", moments).axes[1].get_ylabel()
+
+
+def test_no_two_kinds_of_lines_look_alike():
+    patterns = [*DASHES, EXACT["linestyle"], RELATION["linestyle"], FITTED["linestyle"]]
+    lengths = [np.cumsum((100, 0) if dash == "-" else dash[1]) for dash in patterns]
+    # As what is inked along 30 points of a line.
+    inked = [[int(np.searchsorted(ends, x % ends[-1], "right") % 2 == 0) for x in range(30)] for ends in lengths]
+    differences = [np.not_equal(a, b).sum() for a, b in combinations(inked, 2)]
+    assert min(differences) >= 5
+    dots = [max(dash[1][::2]) <= 1 for dash in patterns[1:]]
+    assert dots == [False] * (len(DASHES) - 1) + [True, True, False]

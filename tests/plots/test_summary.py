@@ -1,9 +1,13 @@
 """The summary of an experiment."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from moments_dnns import Experiment, load_experiment
 from moments_dnns.plots import experiments as plotting
+from moments_dnns.plots.summary import parameters
 from tests.support.figures import draw
 from tests.support.published import arrays
 from tests.support.synthetic import complete, describe
@@ -24,6 +28,7 @@ def test_summary_shows_every_moment_at_every_place(tmp_path):
     title = figure.get_suptitle()
     assert "architecture=bn_ff, " in title
     assert "num_realizations=6" in title
+    assert "seed" not in title
     assert max(map(len, title.splitlines())) <= 90
     assert figure.get_supxlabel()
 
@@ -48,3 +53,27 @@ def test_summary_of_pruned_and_plain_arrays(type_plot):
 def test_summary_of_nothing_is_refused(moments):
     with pytest.raises((TypeError, ValueError), match="Received: moments="):
         plotting.plot_summary(moments)
+
+
+REQUIRED = ("architecture", "total_depth", "kernel_size", "num_channels", "batch_size", "num_realizations")
+
+
+def test_summary_says_what_differs_from_the_defaults():
+    required = dict(zip(REQUIRED, ("vanilla", 200, 1, 8, 4, 6), strict=True))
+    said = [f"{name}={value}" for name, value in required.items()]
+    assert parameters(complete(Experiment(**required))).replace("\n", " ").split(", ") == said
+    changed = {"dataset": "photo", "epsilon": 0.0, "num_computations": 4, "seed": 3, "gain": 1.5}
+    text = parameters(complete(Experiment(**required, **changed)))
+    said += [f"{name}={value}" for name, value in changed.items()]
+    assert text.replace("\n", " ").split(", ") == said
+
+
+@pytest.mark.parametrize("name", ["figure_2_cpu", "figure_3_cpu"])
+def test_panels_keep_their_size_below_the_parameters(name, monkeypatch):
+    monkeypatch.setenv("MOMENTS_DNNS_NPY", str(Path(__file__).parents[2] / "npy"))
+    figure = plotting.plot_summary(load_experiment(name))
+    draw(figure)
+    for axes in figure.axes:
+        if axes.axison:
+            box = axes.get_window_extent()
+            assert box.height > 0.5 * box.width

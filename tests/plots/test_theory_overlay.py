@@ -8,6 +8,7 @@ from moments_dnns import Architecture, Experiment, Moments
 from moments_dnns.analysis.power_laws import bootstrap_power_law
 from moments_dnns.analysis.statistics import log_mean
 from moments_dnns.data import load_images
+from moments_dnns.plots import theory_overlay
 from moments_dnns.plots.experiments import plot_architecture, plot_bn_ff, plot_bn_res, plot_vanilla, plot_vanilla_histo
 from moments_dnns.plots.figures import FIGURES
 from moments_dnns.plots.theory_lines import EXACT, RELATION
@@ -53,7 +54,7 @@ def lines_like(axes, look):
 def test_curves_of_infinite_width_are_those_of_its_own_batches(architecture):
     moments = measured(architecture)
     figure = PLOTS[architecture](moments, theory=True)
-    theory = predict_experiment(moments.experiment, load_images("photo"), range(MOST_BATCHES))
+    theory = predict_experiment(moments.experiment, load_images("photo"), range(MOST_BATCHES), accuracy="figure")
     curve = FIGURES[architecture].panels[0].curves[0]
     over, under = (theory[f"log_{name}"] for name in (curve.over, curve.under))
     np.testing.assert_allclose(lines_like(figure.axes[0], EXACT)[0], np.exp(log_mean(over - under)), rtol=1e-12)
@@ -102,7 +103,9 @@ def test_realizations_of_another_seed_take_its_batches():
         moments.arrays, attrs.evolve(moments.experiment, seed=9), [(3, 1, 4), (4, 0, 2)], moments.provenance
     )
     (line,) = lines_like(plot_vanilla(merged, theory=True).axes[0], EXACT)
-    theory = predict_experiment(attrs.evolve(moments.experiment, seed=3), load_images("photo"), [1, 2, 3])
+    theory = predict_experiment(
+        attrs.evolve(moments.experiment, seed=3), load_images("photo"), [1, 2, 3], accuracy="figure"
+    )
     np.testing.assert_allclose(line, np.exp(log_mean(theory["log_chi_loc3"] - theory["log_chi_loc1"])), rtol=1e-12)
 
 
@@ -115,6 +118,12 @@ def test_any_architecture_whose_steps_are_known_has_its_curves():
     scaled = Architecture(["activation", "conv"], residual=True, residual_scale=0.5)
     figure = plot_architecture(measured(scaled), theory=True)
     assert len(lines_like(figure.axes[1], EXACT)) == 1
+
+
+@pytest.mark.parametrize(("batch_size", "number"), [(64, 4), (128, 4), (256, 1), (440, 1)])
+def test_the_number_of_batches_is_what_a_figure_can_wait_for(batch_size, number):
+    experiment = measured("bn_ff", total_depth=200, num_channels=512, batch_size=batch_size).experiment
+    assert theory_overlay.affordable(experiment, load_images("photo")) == number
 
 
 UNREACHED = {

@@ -97,6 +97,18 @@ def test_a_thousand_layers_stay_in_range():
     assert all(np.isfinite(theory[name]).all() for name in theory)
 
 
+def test_some_layers_are_those_of_all():
+    gram, noise, cross = wide.draw_grams(6)
+    called = []
+    given = {"noise_gram": noise, "cross_gram": cross}
+    every = infinite_width("bn_res", gram, 9, **given)
+    some = infinite_width("bn_res", gram, 9, layers=[2, 3, 7], advance=lambda: called.append(1), **given)
+    assert len(called) == 7
+    assert some.keys() == every.keys()
+    for name, array in some.items():
+        np.testing.assert_array_equal(array, every[name][[1, 2, 6]])
+
+
 REPEATS, CHANNELS = 12, 16_000
 
 
@@ -173,6 +185,11 @@ ASYMMETRIC = np.eye(4) + np.eye(4, k=1)
 
 REFUSED = [
     ({"architecture": "resnet"}, ValueError, "architecture must be one of"),
+    ({"accuracy": "high"}, ValueError, "accuracy must be one of 'exact', 'figure'"),
+    ({"layers": []}, ValueError, "layers must increase"),
+    ({"layers": [2, 1]}, ValueError, "layers must increase"),
+    ({"layers": [1, 3]}, ValueError, "up to total_depth=2"),
+    ({"layers": [0.5]}, TypeError, "layers"),
     ({"total_depth": 0}, ValueError, "total_depth"),
     ({"total_depth": 2.5}, TypeError, "total_depth"),
     ({"epsilon": -1.0}, ValueError, "epsilon"),

@@ -7,7 +7,8 @@ import pytest
 from moments_dnns import Architecture, Step
 from moments_dnns.data import load_images
 from moments_dnns.descriptions.experiment import Experiment
-from moments_dnns.theory import closed_forms
+from moments_dnns.theory import closed_forms, predictions
+from moments_dnns.theory.batch_norm import ACCURACIES
 from moments_dnns.theory.closed_forms import residual_sensitivity
 from moments_dnns.theory.gram import MOST_POINTS
 from moments_dnns.theory.infinite import Prediction, infinite_width
@@ -218,3 +219,40 @@ def test_predictions_refuse_what_they_cannot_do():
     many = MOST_POINTS // 256 + 1
     with pytest.raises(ValueError, match=f"Layers of 256 pixels need a batch_size of at most {many - 1}"):
         predict(attrs.evolve(experiment, kernel_size=3), *np.zeros((2, many, 32, 32, 1)))
+
+
+SHORT = Experiment("bn_ff", 30, 1, 8, 24, 3, dataset="photo", num_computations=3)
+
+
+@pytest.mark.parametrize("architecture", oracle.ARCHITECTURES)
+@pytest.mark.parametrize("epsilon", [0.0, 1e-3])
+def test_the_accuracy_of_figures_is_six_digits_in_each_layer(architecture, epsilon):
+    experiment = attrs.evolve(SHORT, architecture=architecture, epsilon=epsilon)
+    exact, figure = (predict_experiment(experiment, load_images("photo"), [0], accuracy=each) for each in ACCURACIES)
+    assert exact.keys() == figure.keys()
+    for name in exact:
+        if name.startswith("log"):  # a factor of 1 + 1e-6 in each layer, for the mean square
+            np.testing.assert_allclose(figure[name], exact[name], rtol=0, atol=30e-6)
+        else:
+            np.testing.assert_allclose(figure[name], exact[name], rtol=1e-5)
+    different = max(np.abs(figure[name] / exact[name] - 1).max() for name in exact)
+    assert (different == 0) == (architecture == "vanilla")
+
+
+def test_batches_are_predicted_one_by_one_whatever_runs_beside_them():
+    images = load_images("photo")
+    together = predict_experiment(SHORT, images, [2, 0, 1])
+    for position, realization in enumerate([2, 0, 1]):
+        alone = predict_experiment(SHORT, images, [realization])
+        assert all((together[name][position] == alone[name][0]).all() for name in together)
+
+
+def test_a_bar_counts_layers_and_appears_only_where_one_waits(capsys, monkeypatch):
+    images = load_images("photo")
+    predict_experiment(SHORT, images, [0, 1], verbose=True)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(predictions, "SECONDS_BEFORE_BAR", 0)
+    predict_experiment(SHORT, images, [0, 1], verbose=True)
+    assert "60/60" in capsys.readouterr().err
+    predict_experiment(SHORT, images, [0, 1])
+    assert capsys.readouterr().err == ""

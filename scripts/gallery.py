@@ -1,0 +1,46 @@
+"""The pictures of docs/gallery.md, made by its own code.
+
+python -m scripts.gallery                # all of them: a minute
+python -m scripts.gallery theory sweep   # some of them
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).parents[1] / "docs" / "gallery.md"
+
+DOTS_PER_INCH = 150  # twice what a page shows
+
+ENTRY = re.compile(r"```python\n(?P<code>.*?)```\n+!\[[^\]]+\]\(images/(?P<name>\w+)\.png\)", re.DOTALL)
+
+
+def entries() -> Iterator[tuple[str, str]]:
+    """Yield the name and the code of every picture of the page."""
+    for entry in ENTRY.finditer(PAGE.read_text()):
+        yield entry["name"], entry["code"]
+
+
+def draw(code: str) -> Any:
+    """Return the figure that the code of an entry makes."""
+    scope: dict[str, Any] = {}
+    exec(compile(code, PAGE.name, "exec"), scope)
+    return scope["figure"]
+
+
+def main(names: Collection[str]) -> int:
+    """Make the pictures of the page, or those with some names, and return the exit code."""
+    for name, code in entries():
+        if not names or name in names:
+            path = PAGE.parent / "images" / f"{name}.png"
+            draw(code).savefig(path, dpi=DOTS_PER_INCH)
+            print(path.relative_to(PAGE.parents[1]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
