@@ -146,7 +146,7 @@ def merge_experiments(names: Sequence[str], name_merged: str) -> Moments:
             )
     for name, part in zip(names[1:], parts[1:], strict=True):
         if changed := changes(parts[0].provenance, part.provenance):
-            warn(f"{names[0]} and {name} were computed with different {in_words(changed)}; last digits depend on it")
+            warn(f"{names[0]} and {name} were computed with different {in_words(changed)}; numbers depend on it")
     sources = joined(source for part in parts for source in part.sources)
     if twice := overlap(sources):
         raise ValueError(

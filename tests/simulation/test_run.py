@@ -362,7 +362,11 @@ def test_a_worker_with_another_number_of_threads_is_refused(reference):
 @backend
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"backend": "numpy"}, r"backend \('numpy' and '\w+'\)"), ({"threads": 77}, r"threads \(77 and (\d+|None)\)")],
+    [
+        ({"backend": "numpy"}, r"backend \('numpy' and '\w+'\)"),
+        ({"threads": 77}, r"threads \(77 and (\d+|None)\)"),
+        ({"normals": "others"}, r"normals \('others' and '[\w ]+'\)"),
+    ],
 )
 def test_realizations_of_other_backends_and_threads_are_never_mixed(reference, change, message):
     elsewhere = Moments(
