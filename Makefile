@@ -11,13 +11,15 @@ install: $(INSTALLED)
 # Versions on which all tests have passed; make install CONSTRAINTS= takes the newest instead.
 CONSTRAINTS ?= constraints.txt
 
+INSTALL = $(RUN) -m pip install --quiet --disable-pip-version-check --requirement requirements.txt --editable ".[dev]"
+
 $(INSTALLED): pyproject.toml requirements.txt constraints.txt
 	@command -v $(PYTHON) > /dev/null || { echo "moments_dnns needs Python 3.11 or later: no $(PYTHON) found." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("moments_dnns needs Python 3.11 or later. \
 	Received: $(PYTHON) is Python %d.%d; try make PYTHON=python3.11" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) \
-	    --requirement requirements.txt --editable ".[dev]"
+	$(INSTALL) $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS) || \
+	    { echo "Not all of $(CONSTRAINTS) can be had for this Python: the newest versions are taken." >&2; $(INSTALL); })
 	@touch $@
 
 demo: install
