@@ -8,12 +8,13 @@ from typing import Any
 
 import attrs
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from moments_dnns import diagnose
 from moments_dnns.analysis import Diagnosis
 from moments_dnns.analysis.verdicts import LEAST_VARIATION, MOST_DEPTH_SCALES
-from moments_dnns.plots.style import LOOKS, PaperFigure, styled
+from moments_dnns.plots.style import DASHES, LOOKS, PaperFigure, styled
 
 from .common import table
 
@@ -157,26 +158,29 @@ def summary(found: Sequence[Outcome]) -> Iterator[str]:
 
 def draw(found: Sequence[Outcome]) -> Figure:
     """Draw the losses over ln chi^2, and the receiver operating characteristics."""
+    above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2, "fontsize": 10, "columnspacing": 1.0}
     with styled(use_tex=False):
-        figure = PaperFigure(figsize=(6.8, 2.9), layout="constrained")
+        figure = PaperFigure(figsize=(6.8, 3.3), layout="constrained")
         losses, curves = figure.subplots(1, 2)
-        limit = math.log(-LEAST_VARIATION)
-        constant = np.array([SCORES["variation"](each.diagnosis) > math.exp(limit) for each in found])
-        scales = np.array([SCORES["ln χ²"](each.diagnosis) for each in found])
-        reached = np.array([min(each.loss, math.log(10)) for each in found])
-        for marks, label, look in ((~constant, "varies", LOOKS[0]), (constant, "constant signal", LOOKS[1])):
-            losses.plot(scales[marks], reached[marks], linestyle="none", markersize=4, label=label, **look)
-        losses.axvline(MOST_DEPTH_SCALES, color="0.4", linewidth=0.8, linestyle=(0, (5, 3)))
-        losses.axhline(LEARNED, color="0.4", linewidth=0.8, linestyle=(0, (1, 1.5)))
-        losses.set(xscale="symlog", xlabel=r"$|\ln \chi^2|$ at initialisation", ylabel="loss reached")
-        losses.legend()
+        draw_losses(losses, found)
+        losses.legend(**above)
         trains = np.array([each.trains for each in found])
-        dashes = ("-", (0, (4, 2)), (0, (1, 1.5)), "-")
-        for (name, score), color, dash in zip(
-            SCORES.items(), ("#0072B2", "#E69F00", "#000000", "0.6"), dashes, strict=True
-        ):
+        looks = zip(("#0072B2", "#E69F00", "#000000", "0.55"), DASHES, strict=False)
+        for (name, score), (color, dash) in zip(SCORES.items(), looks, strict=True):
             false, hits, area = roc(np.array([score(each.diagnosis) for each in found]), trains)
             curves.plot(false, hits, color=color, linestyle=dash, label=f"{name} ({area:.2f})")
         curves.set(xlabel="alarms for networks that train", ylabel="alarms for those that do not")
-        curves.legend(loc="lower right")
+        curves.legend(**above)
     return figure
+
+
+def draw_losses(axes: Axes, found: Sequence[Outcome]) -> None:
+    """Draw a point for each network, and both limits."""
+    constant = np.array([SCORES["variation"](each.diagnosis) > -LEAST_VARIATION for each in found])
+    scales = np.array([SCORES["ln χ²"](each.diagnosis) for each in found])
+    reached = np.array([min(each.loss, math.log(10)) for each in found])
+    for marks, label, look in ((~constant, "signal varies", LOOKS[0]), (constant, "constant signal", LOOKS[1])):
+        axes.plot(scales[marks], reached[marks], linestyle="none", markersize=4, label=label, **look)
+    axes.axvline(MOST_DEPTH_SCALES, color="0.4", linewidth=0.8, linestyle=(0, (5, 3)))
+    axes.axhline(LEARNED, color="0.4", linewidth=0.8, linestyle=(0, (1, 1.5)))
+    axes.set(xlabel=r"$|\ln\,\chi^2|$ at initialisation", ylabel="loss reached", xlim=(-2, 1.05 * scales.max()))

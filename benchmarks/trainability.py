@@ -65,6 +65,7 @@ def moments_of(network: Any, images: np.ndarray) -> dict[str, Any]:
         images[: network.batch],
         num_realizations=REALIZATIONS,
         layers="unit*",
+        ranks="*",
         compute_reff_noise=False,
         verbose=False,
     )

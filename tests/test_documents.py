@@ -157,6 +157,12 @@ def test_examples_of_the_guide_to_models_run(example, tmp_path, monkeypatch):
     exec(compile(smaller.replace("num_realizations=3", 'layers="*_relu"'), "models.md", "exec"), {})
 
 
+@pytest.mark.parametrize("example", examples_of("docs/diagnosis.md"), ids=lambda code: code[:30])
+def test_examples_of_the_page_on_diagnosis_run(example, monkeypatch):
+    monkeypatch.setenv("MOMENTS_DNNS_NPY", str(ROOT / "npy"))
+    exec(compile(example, "diagnosis.md", "exec"), {})
+
+
 def test_the_guide_to_architectures_runs_and_names_all_steps(tmp_path, monkeypatch, capsys):
     guide = (ROOT / "docs" / "architectures.md").read_text()
     assert {

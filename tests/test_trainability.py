@@ -135,7 +135,7 @@ def made(scales, variation, loss, decides=True, name="net"):
 
 FOUND = [
     *(made(scales, 0.0, 0.1 if scales < 15 else 2.3, i % 2 == 0) for i, scales in enumerate((2, 9, 14, 18, 30))),
-    *(made(1.0, -share, 0.2 if share < 11 else 2.3, i % 2 == 0) for i, share in enumerate((3, 8, 14, 20))),
+    *(made(1.0, -share, 0.2 if share < 8 else 2.3, i % 2 == 0) for i, share in enumerate((3, 7, 14, 20))),
 ]
 
 
@@ -157,7 +157,7 @@ def test_limits_are_found_where_networks_part():
     limits, leasts, share = agreement.best_limits(FOUND)
     assert share == 1
     assert limits == (14.5, 18.0)
-    assert leasts == (-14.0, -8.5)
+    assert leasts == (-14.0, -7.5)
     assert limits[0] <= MOST_DEPTH_SCALES <= limits[1]
     assert leasts[0] <= LEAST_VARIATION <= leasts[1]
 

@@ -28,13 +28,14 @@ UNTRAINABLE = (EXPLODING, VANISHING, CONSTANT, DEAD)
 # All verdicts but the good one and the open one.
 PATHOLOGIES = (*UNTRAINABLE, ONE_DIMENSIONAL, OUTLIERS)
 
-# Batch-normalized networks train down to about this many depth scales, ln chi^2 = 16 (arXiv 1902.08129, figure 3), and
-# so did those of docs/diagnosis.md.
+# Batch-normalized networks train down to about this many depth scales, ln chi^2 = 16 (arXiv 1902.08129, section 5).
+# Those of docs/diagnosis.md are told apart best by a limit between 5.5 and 17.
 MOST_DEPTH_SCALES = 16.0
 
-# Correlations of the inputs that converge as exp(-l / xi) leave nothing to learn after 6 xi (arXiv 1611.01232): less
-# than this of ln(mu2 / nu2) is the same as a signal that does not depend on the input.
-LEAST_VARIATION = -12.0
+# ln(mu2 / nu2) below this is a signal that hardly depends on the input. Where correlations of inputs converge as
+# 1 - c = exp(-l / xi), networks train down to about 6 xi (arXiv 1611.01232); those of docs/diagnosis.md are told apart
+# best by a limit between -8.5 and -5.
+LEAST_VARIATION = -8.0
 
 # A signal that nothing reaches in this share of the realizations.
 DEAD_SHARE = 0.5

@@ -13,14 +13,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from moments_dnns import _keras_internals as internals
 from moments_dnns._validation import boolean, one_of, positive, refusal, warn
 
 from .branches import branch_ends
 from .inputs import feed
 from .kernels import kernels_of
-from .network import network, parts_of
-from .recording import level, recording, replaced, unchanged
+from .measurement import untouched
+from .network import network
+from .recording import level, recording, replaced
 from .tracing import trace
 
 # How often a kernel is multiplied at most: once is enough but for layers with biases, or with more than a product.
@@ -95,7 +95,7 @@ def rescale(
 
     >>> make = lambda i: keras.layers.Dense(64, "relu", kernel_initializer="lecun_normal", name=f"dense{i}")
     >>> model = keras.Sequential([keras.Input((64,)), make(0), make(1), make(2)])
-    >>> images = np.random.default_rng(0).normal(size=(256, 64))
+    >>> images = np.random.default_rng(0).normal(0, 2, (256, 64))
     >>> [change.layer for change in rescale(model, images)], rescale(model, images)
     (['dense0', 'dense1', 'dense2'], ())
 
@@ -108,7 +108,7 @@ def rescale(
     if not isinstance(model, keras.Model):
         raise TypeError(refusal("model must be a keras.Model.", model=type(model).__name__))
     fed = feed(model, inputs)
-    with unchanged([model, *parts_of(model)]), internals.own_globals(keras.random.SeedGenerator(0)):
+    with untouched(model):
         net = network(model, fed)
         ends = branch_ends(trace(net, batch_statistics=True)) if branches == "depth" else []
         targets = {id(part): 1 / len(ends) for part in ends}

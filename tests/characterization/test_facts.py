@@ -34,12 +34,14 @@ FANS = [
 
 @pytest.mark.parametrize(("layer", "shape", "expected"), FANS)
 def test_fans_are_those_of_the_products(layer, shape, expected):
+    layer = type(layer).from_config(layer.get_config())
     layer.build(shape)
     assert [(kernel.fan_in, kernel.fan_out) for kernel in kernels_of(layer)] == expected
 
 
 @pytest.mark.parametrize(("layer", "shape", "expected"), FANS[:5])
 def test_kernels_of_variance_one_over_fan_in_keep_the_mean_square(layer, shape, expected):
+    layer = type(layer).from_config(layer.get_config())
     layer.build(shape)
     squares = []
     for seed in range(40):
