@@ -124,7 +124,7 @@ def agreement(found: Sequence[Outcome]) -> str:
         [ANSWERS[answer], *(count(half, answer, trained) for half in (True, False) for trained in (True, False))]
         for answer in (True, False, None)
     ]
-    header = "verdict | trained | did not | trained (testing half) | did not (testing half)"
+    header = "verdict | trained (deciding half) | did not | trained (testing half) | did not"
     return table(header, rows)
 
 

@@ -88,6 +88,17 @@ def test_results_that_ship(name, monkeypatch):
         assert "per residual unit" in str(found)
 
 
+@pytest.mark.parametrize(
+    ("name", "scales"), [("model_resnet50", 10.9), ("model_mobilenet", 10.7), ("model_vgg16", 0.13)]
+)
+def test_models_that_are_known_to_train_are_trainable(name, scales, monkeypatch):
+    """Those of keras.applications: an exponential law with a small exponent is no explosion."""
+    monkeypatch.setenv("MOMENTS_DNNS_NPY", str(results.DOCUMENT.parents[1] / "npy"))
+    found = diagnose(load_experiment(name))
+    assert (found.verdicts, found.trainable) == ((WELL_BEHAVED,), True)
+    assert found.depth_scales.value == pytest.approx(scales, abs=0.05)
+
+
 def test_models_are_diagnosed_by_layer():
     found = diagnose(model(exponential(0.3)))
     assert found.verdicts == (EXPLODING,)
