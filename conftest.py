@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from moments_dnns._backend import THREADS
+from moments_dnns._device import THREADS
 
 # They are read when the libraries are imported, hence before any test module is.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")

@@ -13,7 +13,8 @@ import pytest
 from keras import ops
 
 from moments_dnns import Experiment
-from moments_dnns._backend import accelerators, describe_device, product_precision, uses_xla
+from moments_dnns._backend import accelerators, product_precision, uses_xla
+from moments_dnns._device import describe_device
 from moments_dnns.data import load_images
 from moments_dnns.simulation import network as networks
 from moments_dnns.simulation.network import grouped, realizations_per_call

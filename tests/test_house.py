@@ -17,7 +17,18 @@ PACKAGE = ROOT / "moments_dnns"
 # The floors, from the ground up. A room (a folder, or a module beside them) imports from lower floors only, so that
 # rooms of one floor are strangers to each other; those of the ground floor stand side by side in the order given.
 FLOORS = (
-    ("_validation", "_resources", "_cli", "_seeds", "_backend", "_keras_internals", "moments", "_datasets", "data"),
+    (
+        "_validation",
+        "_resources",
+        "_cli",
+        "_seeds",
+        "_backend",
+        "_device",
+        "_keras_internals",
+        "moments",
+        "_datasets",
+        "data",
+    ),
     ("descriptions",),
     ("layers", "results"),
     ("theory", "execution"),
@@ -57,7 +68,14 @@ AT_THE_TOP = {
     },
 }
 IN_A_FUNCTION = {
-    "keras": {"_backend", "_datasets", "descriptions.keras_objects", "descriptions.pickling", "execution.pool"},
+    "keras": {
+        "_backend",
+        "_device",
+        "_datasets",
+        "descriptions.keras_objects",
+        "descriptions.pickling",
+        "execution.pool",
+    },
     "pandas": {"results.moments"},
     "xarray": {"results.moments"},
 }

@@ -15,7 +15,8 @@ import attrs
 import cloudpickle
 import keras
 
-from moments_dnns._backend import check_threads, use_backend
+from moments_dnns._backend import use_backend
+from moments_dnns._device import check_threads
 from moments_dnns._validation import cause, refusal
 from moments_dnns.descriptions.characterization import Characterization
 from moments_dnns.execution.chunks import Chunk, timed
@@ -37,7 +38,7 @@ class Parcel:
         content: The bytes, or the path to them.
         sha256: Their hash.
         backend: The Keras backend of all workers.
-        threads: The threads within an operation of all workers, see `_backend.num_threads`.
+        threads: The threads within an operation of all workers, see `_device.num_threads`.
     """
 
     content: bytes | Path

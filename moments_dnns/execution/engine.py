@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from moments_dnns._backend import check_installed, chosen_backend, computes_as_workers, describe_device
+from moments_dnns._backend import check_installed, chosen_backend
+from moments_dnns._device import computes_as_workers, describe_device
 from moments_dnns._validation import refusal
 
 from .pool import visible_gpus, worker_pool

@@ -17,7 +17,8 @@ from typing import Any
 from loky.backend import get_context
 from pebble import ProcessPool
 
-from moments_dnns._backend import THREADS, chosen_backend, num_cores, worker_threads
+from moments_dnns._backend import chosen_backend
+from moments_dnns._device import THREADS, num_cores, worker_threads
 from moments_dnns._resources import available_memory
 
 # What a process with a backend takes, in bytes, before it computes anything.
@@ -39,7 +40,7 @@ class WorkerPool(Executor):
     They start without the caller's `__main__`, so that a script needs no guard.
 
     Args:
-        num_workers: Number of processes, each with its own compiled network and, unless `_backend.THREADS` are set, one
+        num_workers: Number of processes, each with its own compiled network and, unless `_device.THREADS` are set, one
             thread within an operation; where there are several GPUs, worker k uses GPU k modulo their number.
     """
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from moments_dnns._backend import THREADS
+from moments_dnns._device import THREADS
 from moments_dnns._resources import check_disk, check_memory
 from moments_dnns._validation import refusal
 from moments_dnns.descriptions.base import Description

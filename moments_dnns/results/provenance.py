@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from moments_dnns._backend import BOX_MULLER
+from moments_dnns._device import BOX_MULLER
 
 SECONDS_FOR_GIT = 10.0
 

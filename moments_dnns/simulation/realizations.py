@@ -15,7 +15,8 @@ import attrs
 import numpy as np
 
 from moments_dnns import _seeds
-from moments_dnns._backend import check_threads, use_backend
+from moments_dnns._backend import use_backend
+from moments_dnns._device import check_threads
 from moments_dnns._validation import refusal
 from moments_dnns.data import Images, draw_batch, load_images
 from moments_dnns.descriptions.experiment import Experiment
@@ -171,7 +172,7 @@ class Work:
         dataset: The dataset, as `run_experiment` takes it; a path must lead to it on every machine.
         sha256: The hash of its images.
         backend: The Keras backend of all workers.
-        threads: The threads within an operation of all workers, see `_backend.num_threads`.
+        threads: The threads within an operation of all workers, see `_device.num_threads`.
         functions: Pickled functions and classes that workers cannot import, see `descriptions.pickling`.
     """
 

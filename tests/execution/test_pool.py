@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from moments_dnns import run_experiment
-from moments_dnns._backend import THREADS
+from moments_dnns._device import THREADS
 from moments_dnns.execution import pool as pools
 from moments_dnns.execution.pool import WORKER_MEMORY, default_workers, visible_gpus, worker_pool
 

@@ -23,7 +23,8 @@ from moments_dnns import (
     run_experiment,
     save_experiment,
 )
-from moments_dnns._backend import describe_device, use_backend
+from moments_dnns._backend import use_backend
+from moments_dnns._device import describe_device
 from moments_dnns.descriptions.boundaries import BOUNDARIES
 from moments_dnns.descriptions.parameters import parameters_of
 from moments_dnns.execution.options import RunOptions
