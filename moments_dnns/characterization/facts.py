@@ -54,10 +54,11 @@ def layer_facts(
     known = {id(variable): value for variable, value in zip(weights.variables, values, strict=True)}
     scope = keras.StatelessScope(list(zip(weights.variables, values, strict=True)), initialize_variables=False)
     with scope, recording(net, batch_statistics) as recorder:
-        net([ops.convert_to_tensor(array) for array in net.fed.arrays])
+        outputs = net([ops.convert_to_tensor(array) for array in net.fed.arrays])
+    returned = [*(call.outputs for call in recorder.calls), outputs]
     facts, users = dict[str, dict[str, Any]](), dict[Any, str]()
     for place in path.places:
-        part, constant = place.part, _share_of_constant_channels(recorder.calls[place.call].outputs[place.output])
+        part, constant = place.part, _share_of_constant_channels(returned[place.call][place.output])
         activation = _activation(part)
         own = {
             **_of_kernels(place, weights, known, users),

@@ -72,7 +72,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tupl
     >>> changes({"backend": "jax"}, {"backend": "jax", "normals": "inverse error function"})
     {'normals': ('Box and Muller', 'inverse error function')}
     """
-    before, now = {**EARLIER, **before}, {**EARLIER, **now}
+    before, now = ({**EARLIER, **each} if "backend" in each else each for each in (before, now))
     known = [key for key in DECISIVE if key in before and key in now]
     return {key: (before[key], now[key]) for key in known if before[key] != now[key]}
 
