@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh
 
 from moments_dnns._validation import refusal
 
 from .gram import ENTRIES_AT_ONCE, Grams, centred, mean_diagonal, rectified
+from .translations import blocks, diagonal, from_blocks, multiplicities, num_translations
 
 
 class Rule(NamedTuple):
@@ -48,6 +48,46 @@ LEFT, RIGHT = -4.6, 170.0
 ROUND_OFF = 4e-15
 
 
+class Spectrum(NamedTuple):
+    """The directions of a centred signal over the points, in a block for each frequency of its translations.
+
+    Args:
+        values: Eigenvalues of the second moments, of shape (frequencies, images); 0 where they are no directions.
+        vectors: Eigenvectors in the columns, of shape (frequencies, images, images); 0 where they are no directions.
+        translations: Number of pixels by which images may be translated; 1 for one block over all points.
+    """
+
+    values: np.ndarray
+    vectors: np.ndarray
+    translations: int
+
+    @property
+    def positive(self) -> np.ndarray:
+        """The eigenvalues that are not 0, of all frequencies."""
+        every = np.repeat(self.values, multiplicities(self.translations), axis=0)
+        return every[every > 0]
+
+    def tilted_variances(self, times: np.ndarray) -> np.ndarray:
+        """Return the variances of C (1 + t C)^-1, with a row for each t and a column for each image or point."""
+        squares = np.square(np.abs(self.vectors)) * multiplicities(self.translations)[:, None, None] / self.translations
+        values = self.values.ravel()
+        return (values / (1 + times[:, None] * values)) @ squares.swapaxes(-1, -2).reshape(len(values), -1)
+
+
+def spectrum_of(gram: np.ndarray) -> Spectrum:
+    """Return the directions of the signal of a Gram matrix, once it is centred.
+
+    Example:
+
+    >>> spectrum_of(np.eye(4)).positive.round(12).tolist()
+    [1.0, 1.0, 1.0]
+    """
+    values, vectors = np.linalg.eigh(blocks(centred(gram)))
+    # Eigenvalues that are 0 but for rounding, such as that of the mean, are no directions of the signal.
+    none = values <= ROUND_OFF * gram.shape[-1] * diagonal(gram).max()
+    return Spectrum(np.where(none, 0, values), np.where(none[:, None, :], 0, vectors), num_translations(gram))
+
+
 class Normalized(NamedTuple):
     """A channel after batch normalization.
 
@@ -66,7 +106,8 @@ def normalized(grams: Grams, epsilon: float, *, accuracy: str = "exact") -> Norm
     Formula: `z = h / sqrt(Q + epsilon)`, `dz = dy / sqrt(Q + epsilon)`.
 
     Args:
-        grams: Second moments before it, of shape (M, M); the signal need not be centred.
+        grams: Second moments before it, of shape (M, M), or the rows of one pixel of each image; the signal need not be
+            centred.
         epsilon: Constant added to the variance.
         accuracy: A name of `ACCURACIES`, of the second moments.
 
@@ -86,26 +127,24 @@ def normalized(grams: Grams, epsilon: float, *, accuracy: str = "exact") -> Norm
     """
     scale = mean_diagonal(centred(grams.signal))
     grams, epsilon = grams.scaled(1 / scale, 1 / scale), epsilon / scale
-    points = len(grams.signal)
-    values, vectors = eigh(centred(grams.signal))
-    # Eigenvalues that are 0 but for rounding, such as that of the mean, are no directions of the signal.
-    kept = values > ROUND_OFF * points * np.diag(grams.signal).max()
-    values, vectors = values[kept], vectors[:, kept]
-    if epsilon == 0 and len(values) < 3:
+    spectrum = spectrum_of(grams.signal)
+    points = grams.signal.shape[-1]
+    rates = 2 * spectrum.positive / points
+    if epsilon == 0 and len(rates) < 3:
         raise ValueError(
             refusal(
                 "without epsilon, batch normalization needs points that differ in at least 3 directions (fully "
                 "connected: 4 images): the noise has no second moment otherwise.",
                 epsilon=epsilon,
-                directions=len(values),
+                directions=len(rates),
             )
         )
-    weights, nodes = quadrature(2 * values / points, epsilon)
-    variances = (1 / (1 / values + 2 * nodes[:, None] / points)) @ np.square(vectors).T
+    weights, nodes = quadrature(rates, epsilon)
+    variances = spectrum.tilted_variances(2 * nodes / points)
     total, noise = Grams(*(np.zeros_like(grams.signal) for _ in grams)), 0.0
-    of_second_moments = quadrature(2 * values / points, epsilon, accuracy=accuracy, power=0.0)
-    for weight, tilted in _tilted(grams, values, vectors, *of_second_moments):
-        noise += float(weight @ np.einsum("taa->t", tilted.noise)) / points
+    of_second_moments = quadrature(rates, epsilon, accuracy=accuracy, power=0.0)
+    for weight, tilted in _tilted(grams, spectrum, *of_second_moments):
+        noise += float(weight @ diagonal(tilted.noise).mean(axis=-1))
         for sum_of_all, each in zip(total, rectified(tilted), strict=True):
             sum_of_all += np.tensordot(weight, each, 1)
     # Means over points of the expectations, by powers of the denominator; Gamma(1/2) = sqrt(pi), Gamma(2) = 1.
@@ -152,28 +191,32 @@ def quadrature(
 
 
 def _tilted(
-    grams: Grams, values: np.ndarray, vectors: np.ndarray, weights: np.ndarray, nodes: np.ndarray
+    grams: Grams, spectrum: Spectrum, weights: np.ndarray, nodes: np.ndarray
 ) -> Iterator[tuple[np.ndarray, Grams]]:
     """Yield weights, and second moments of centred signal and noise under the density times exp(-t Q).
 
     A few nodes at a time, so that the matrices fit into memory.
     """
-    points = len(grams.signal)
+    values, vectors, translations = spectrum
+    cross = blocks(grams.cross).copy()
     # Centred as the signal is; a mean would be divided by an eigenvalue that is 0 but for rounding.
-    cross = vectors.T @ (grams.cross - grams.cross.mean(axis=0))
-    at_once = max(1, ENTRIES_AT_ONCE // points**2)
+    cross[0] -= cross[0].mean(axis=0)
+    cross = vectors.conj().swapaxes(-1, -2) @ cross
+    at_once = max(1, ENTRIES_AT_ONCE // grams.signal.size)
     for start in range(0, len(nodes), at_once):
-        t = nodes[start : start + at_once, None] * (2 / points)
-        shrunk = 1 / (1 + t * values)
-        signal = _square(vectors * np.sqrt(shrunk * values)[:, None])
+        weight = weights[start : start + at_once]
+        t = nodes[start : start + at_once, None, None, None] * (2 / grams.signal.shape[-1])
+        shrunk = 1 / (1 + t * values[:, None, :])
+        signal = from_blocks(_square(vectors * np.sqrt(shrunk * values[:, None, :])), translations)
         if cross.any():
-            noise = grams.noise - _square(cross.T * np.sqrt(shrunk * t)[:, None])
-            yield weights[start : start + at_once], Grams(signal, noise, (vectors * shrunk[:, None]) @ cross)
+            adjoint = cross.conj().swapaxes(-1, -2)
+            noise = grams.noise - from_blocks(_square(adjoint * np.sqrt(shrunk * t)), translations)
+            yield weight, Grams(signal, noise, from_blocks((vectors * shrunk) @ cross, translations))
         else:
             noise = np.broadcast_to(grams.noise, signal.shape)
-            yield weights[start : start + at_once], Grams(signal, noise, np.zeros_like(signal))
+            yield weight, Grams(signal, noise, np.zeros_like(signal))
 
 
 def _square(factors: np.ndarray) -> np.ndarray:
-    """Return F F' of matrices, which takes half the time of a product of two different ones."""
-    return factors @ factors.swapaxes(-1, -2)
+    """Return F F* of matrices, which takes half the time of a product of two different ones if they are real."""
+    return factors @ factors.conj().swapaxes(-1, -2)

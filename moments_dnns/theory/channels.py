@@ -17,6 +17,7 @@ from moments_dnns.moments import MOMENTS
 
 from .batch_norm import normalized
 from .gram import Grams, centred, convolved, effective_rank, mean_diagonal, rectified
+from .translations import diagonal
 
 
 @attrs.frozen(eq=False)
@@ -26,7 +27,7 @@ class Channels:
     Args:
         law: `"gaussian"`, `"normalized"` or `"rectified"`.
         moments: The moments that are known exactly, by name, in the units of the Gram matrices.
-        grams: Second moments over the points. After batch normalization, those after the ReLU that follows it.
+        grams: Second moments over the points, or the rows of one pixel of each image. After batch normalization, those after the ReLU that follows it.
     """
 
     law: str
@@ -51,8 +52,8 @@ class LayerSettings:
 
 def gaussian(grams: Grams) -> Channels:
     """Return Gaussian channels of these second moments."""
-    variances = np.diag(grams.signal)
-    variances_centred = np.diag(centred(grams.signal))
+    variances = diagonal(grams.signal)
+    variances_centred = diagonal(centred(grams.signal))
     moments = {
         "nu1_abs_signal": float(np.sqrt(2 * np.maximum(variances, 0) / np.pi).mean()),
         "nu2_signal": float(variances.mean()),
