@@ -14,15 +14,16 @@ Reference: equations 4 and 5 of arXiv 1811.03087; docs/theory.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from moments_dnns._validation import refusal
 
+from .directions import Directions, FeatureDirections, GramDirections
+from .features import Features
 from .gram import ENTRIES_AT_ONCE, Grams, centred, mean_diagonal, rectified
-from .translations import blocks, diagonal, from_blocks, multiplicities, num_translations
+from .translations import diagonal
 
 
 class Rule(NamedTuple):
@@ -44,49 +45,6 @@ ACCURACIES = {"exact": Rule(0.3, 1e-17), "figure": Rule(0.6, 3e-9)}
 # The ends of u, where t is exp(-104) and exp(170) over the sum.
 LEFT, RIGHT = -4.6, 170.0
 
-# Eigenvalues below this times the number of points are 0, relative to the largest variance of a point.
-ROUND_OFF = 4e-15
-
-
-class Spectrum(NamedTuple):
-    """The directions of a centred signal over the points, in a block for each frequency of its translations.
-
-    Args:
-        values: Eigenvalues of the second moments, of shape (frequencies, images); 0 where they are no directions.
-        vectors: Eigenvectors in the columns, of shape (frequencies, images, images); 0 where they are no directions.
-        translations: Number of pixels by which images may be translated; 1 for one block over all points.
-    """
-
-    values: np.ndarray
-    vectors: np.ndarray
-    translations: int
-
-    @property
-    def positive(self) -> np.ndarray:
-        """The eigenvalues that are not 0, of all frequencies."""
-        every = np.repeat(self.values, multiplicities(self.translations), axis=0)
-        return every[every > 0]
-
-    def tilted_variances(self, times: np.ndarray) -> np.ndarray:
-        """Return the variances of C (1 + t C)^-1, with a row for each t and a column for each image or point."""
-        squares = np.square(np.abs(self.vectors)) * multiplicities(self.translations)[:, None, None] / self.translations
-        values = self.values.ravel()
-        return (values / (1 + times[:, None] * values)) @ squares.swapaxes(-1, -2).reshape(len(values), -1)
-
-
-def spectrum_of(gram: np.ndarray) -> Spectrum:
-    """Return the directions of the signal of a Gram matrix, once it is centred.
-
-    Example:
-
-    >>> spectrum_of(np.eye(4)).positive.round(12).tolist()
-    [1.0, 1.0, 1.0]
-    """
-    values, vectors = np.linalg.eigh(blocks(centred(gram)))
-    # Eigenvalues that are 0 but for rounding, such as that of the mean, are no directions of the signal.
-    none = values <= ROUND_OFF * gram.shape[-1] * diagonal(gram).max()
-    return Spectrum(np.where(none, 0, values), np.where(none[:, None, :], 0, vectors), num_translations(gram))
-
 
 class Normalized(NamedTuple):
     """A channel after batch normalization.
@@ -100,7 +58,9 @@ class Normalized(NamedTuple):
     rectified: Grams
 
 
-def normalized(grams: Grams, epsilon: float, *, accuracy: str = "exact") -> Normalized:
+def normalized(
+    grams: Grams, epsilon: float, *, accuracy: str = "exact", features: Features | None = None
+) -> Normalized:
     """Return the moments after batch normalization of infinitely many, jointly Gaussian channels of signal and noise.
 
     Formula: `z = h / sqrt(Q + epsilon)`, `dz = dy / sqrt(Q + epsilon)`.
@@ -110,6 +70,8 @@ def normalized(grams: Grams, epsilon: float, *, accuracy: str = "exact") -> Norm
             centred.
         epsilon: Constant added to the variance.
         accuracy: A name of `ACCURACIES`, of the second moments.
+        features: What the second moments were averaged from, if that is known: all moments are then exact, and the
+            second moments are averaged after the normalization instead of before.
 
     Returns:
         `Normalized`: the moments of single channels, and the second moments after the ReLU that follows.
@@ -127,9 +89,12 @@ def normalized(grams: Grams, epsilon: float, *, accuracy: str = "exact") -> Norm
     """
     scale = mean_diagonal(centred(grams.signal))
     grams, epsilon = grams.scaled(1 / scale, 1 / scale), epsilon / scale
-    spectrum = spectrum_of(grams.signal)
     points = grams.signal.shape[-1]
-    rates = 2 * spectrum.positive / points
+    if features is None:
+        directions: Directions = GramDirections.of(grams)
+    else:
+        directions = FeatureDirections.of(features.scaled(1 / scale, 1 / scale))
+    rates = 2 * directions.positive / points
     if epsilon == 0 and len(rates) < 3:
         raise ValueError(
             refusal(
@@ -140,10 +105,14 @@ def normalized(grams: Grams, epsilon: float, *, accuracy: str = "exact") -> Norm
             )
         )
     weights, nodes = quadrature(rates, epsilon)
-    variances = spectrum.tilted_variances(2 * nodes / points)
+    variances = directions.tilted_variances(nodes / points)
     total, noise = Grams(*(np.zeros_like(grams.signal) for _ in grams)), 0.0
-    of_second_moments = quadrature(rates, epsilon, accuracy=accuracy, power=0.0)
-    for weight, tilted in _tilted(grams, spectrum, *of_second_moments):
+    # A few nodes at a time, so that the matrices fit into memory.
+    at_once = max(1, ENTRIES_AT_ONCE // grams.signal.size)
+    of_second_moments = np.transpose(quadrature(rates, epsilon, accuracy=accuracy, power=0.0))
+    for start in range(0, len(of_second_moments), at_once):
+        weight, node = of_second_moments[start : start + at_once].T
+        tilted = directions.tilted(node / points)
         noise += float(weight @ diagonal(tilted.noise).mean(axis=-1))
         for sum_of_all, each in zip(total, rectified(tilted), strict=True):
             sum_of_all += np.tensordot(weight, each, 1)
@@ -188,35 +157,3 @@ def quadrature(
     if power:
         kept |= u < 0  # all nodes to the left: a factor 1 / sqrt(t) decays slowly
     return np.exp(logs[kept]), nodes[kept]
-
-
-def _tilted(
-    grams: Grams, spectrum: Spectrum, weights: np.ndarray, nodes: np.ndarray
-) -> Iterator[tuple[np.ndarray, Grams]]:
-    """Yield weights, and second moments of centred signal and noise under the density times exp(-t Q).
-
-    A few nodes at a time, so that the matrices fit into memory.
-    """
-    values, vectors, translations = spectrum
-    cross = blocks(grams.cross).copy()
-    # Centred as the signal is; a mean would be divided by an eigenvalue that is 0 but for rounding.
-    cross[0] -= cross[0].mean(axis=0)
-    cross = vectors.conj().swapaxes(-1, -2) @ cross
-    at_once = max(1, ENTRIES_AT_ONCE // grams.signal.size)
-    for start in range(0, len(nodes), at_once):
-        weight = weights[start : start + at_once]
-        t = nodes[start : start + at_once, None, None, None] * (2 / grams.signal.shape[-1])
-        shrunk = 1 / (1 + t * values[:, None, :])
-        signal = from_blocks(_square(vectors * np.sqrt(shrunk * values[:, None, :])), translations)
-        if cross.any():
-            adjoint = cross.conj().swapaxes(-1, -2)
-            noise = grams.noise - from_blocks(_square(adjoint * np.sqrt(shrunk * t)), translations)
-            yield weight, Grams(signal, noise, from_blocks((vectors * shrunk) @ cross, translations))
-        else:
-            noise = np.broadcast_to(grams.noise, signal.shape)
-            yield weight, Grams(signal, noise, np.zeros_like(signal))
-
-
-def _square(factors: np.ndarray) -> np.ndarray:
-    """Return F F* of matrices, which takes half the time of a product of two different ones if they are real."""
-    return factors @ factors.conj().swapaxes(-1, -2)

@@ -16,6 +16,7 @@ from moments_dnns._validation import refusal
 from moments_dnns.moments import MOMENTS
 
 from .batch_norm import normalized
+from .features import Features
 from .gram import Grams, centred, convolved, effective_rank, mean_diagonal, rectified
 from .translations import diagonal
 
@@ -28,11 +29,13 @@ class Channels:
         law: `"gaussian"`, `"normalized"` or `"rectified"`.
         moments: The moments that are known exactly, by name, in the units of the Gram matrices.
         grams: Second moments over the points, or the rows of one pixel of each image. After batch normalization, those after the ReLU that follows it.
+        features: What the Gram matrices are averages of, as long as no step was nonlinear; None if that is not known.
     """
 
     law: str
     moments: dict[str, float]
     grams: Grams
+    features: Features | None = None
 
 
 @attrs.frozen(eq=False)
@@ -50,8 +53,8 @@ class LayerSettings:
     accuracy: str
 
 
-def gaussian(grams: Grams) -> Channels:
-    """Return Gaussian channels of these second moments."""
+def gaussian(grams: Grams, features: Features | None = None) -> Channels:
+    """Return Gaussian channels of these second moments, which may be averages of those of features."""
     variances = diagonal(grams.signal)
     variances_centred = diagonal(centred(grams.signal))
     moments = {
@@ -61,15 +64,17 @@ def gaussian(grams: Grams) -> Channels:
         "mu4_signal": float(3 * np.square(variances_centred).mean()),
         "mu2_noise": mean_diagonal(grams.noise),
     }
-    return Channels("gaussian", moments, grams)
+    return Channels("gaussian", moments, grams, features)
 
 
 def _convolved(channels: Channels, settings: LayerSettings) -> Channels:
-    return gaussian(Grams(*(convolved(gram, settings.reads) for gram in channels.grams)))
+    features = channels.features and channels.features.convolved(settings.reads)
+    return gaussian(Grams(*(convolved(gram, settings.reads) for gram in channels.grams)), features)
 
 
 def _normalized(channels: Channels, settings: LayerSettings) -> Channels:
-    return Channels("normalized", *normalized(channels.grams, settings.epsilon, accuracy=settings.accuracy))
+    after = normalized(channels.grams, settings.epsilon, accuracy=settings.accuracy, features=channels.features)
+    return Channels("normalized", *after)
 
 
 def _rectified(channels: Channels, settings: LayerSettings) -> Channels:

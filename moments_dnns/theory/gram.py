@@ -18,7 +18,7 @@ import numpy as np
 from moments_dnns._validation import refusal
 from moments_dnns.descriptions.boundaries import PADDED
 
-from .translations import blocks, diagonal, num_translations, transposed
+from .translations import blocks, diagonal, multiplicities, num_translations, transposed
 
 # Gram matrices of more points take minutes and gigabytes for every layer.
 MOST_POINTS = 4096
@@ -237,9 +237,9 @@ def checked_grams(gram: Any, noise_gram: Any, cross_gram: Any, pixels: int) -> G
     """Return given second moments as `Grams` of float64, or refuse them.
 
     Args:
-        gram: E x_a x_b, of shape (M, M).
-        noise_gram: E dx_a dx_b; None for independent unit noise.
-        cross_gram: E x_a dx_b; None for zero.
+        gram: E x_a x_b, of shape (M, M), or the rows of one pixel of each image, of shape (M / pixels, M).
+        noise_gram: E dx_a dx_b, of the same shape; None for independent unit noise.
+        cross_gram: E x_a dx_b, of the same shape; None for zero.
         pixels: Number of points of an image.
 
     Raises:
@@ -252,39 +252,46 @@ def checked_grams(gram: Any, noise_gram: Any, cross_gram: Any, pixels: int) -> G
     1.0
     """
     signal = np.asarray(gram, np.float64)
-    points = len(signal) if signal.ndim == 2 else 0
-    if signal.shape != (points, points) or not 2 <= points <= MOST_POINTS or points % pixels:
+    rows, points = signal.shape if signal.ndim == 2 else (0, 0)
+    if rows not in (points, points / pixels) or points < 2 or points % pixels or signal.size > MOST_POINTS**2:
         raise ValueError(
             refusal(
-                f"gram must be a square matrix of 2 to {MOST_POINTS} points, spatial_size**2 of them to an image. "
-                "Larger ones take a smaller batch.",
+                f"gram must be a square matrix of 2 to {MOST_POINTS} points, spatial_size**2 of them to an image, or "
+                f"its rows of one pixel of each image, of at most {MOST_POINTS}**2 entries. Larger ones take a smaller "
+                "batch.",
                 shape=signal.shape,
                 pixels=pixels,
             )
         )
-    noise = np.eye(points) if noise_gram is None else np.asarray(noise_gram, np.float64)
+    noise = np.eye(points)[:: points // rows] if noise_gram is None else np.asarray(noise_gram, np.float64)
     cross = np.zeros_like(signal) if cross_gram is None else np.asarray(cross_gram, np.float64)
     if not noise.shape == cross.shape == signal.shape:
         raise ValueError(
             refusal("Gram matrices must have one shape.", gram=signal.shape, noise=noise.shape, cross=cross.shape)
         )
-    joint = np.block([[signal, cross], [cross.T, noise]]) if cross.any() else signal
-    for name, each in {"gram": signal, "noise_gram": noise, "joint Gram matrix": joint}.items():
-        _check_covariance(name, each)
-    if np.trace(centred(signal)) <= ROUND_OFF**2 * np.trace(signal):
-        raise ValueError(refusal("the points of gram must differ.", variance=float(np.trace(centred(signal)))))
+    of_signal, of_noise = blocks(signal), blocks(noise)
+    joint = of_signal
+    if cross.any():
+        joint = np.block([[of_signal, blocks(cross)], [blocks(transposed(cross)), of_noise]])
+    for name, each in {"gram": of_signal, "noise_gram": of_noise, "joint Gram matrix": joint}.items():
+        _check_covariance(name, each, multiplicities(points // rows))
+    variance = mean_diagonal(centred(signal))
+    if variance <= ROUND_OFF**2 * mean_diagonal(signal):
+        raise ValueError(refusal("the points of gram must differ.", variance=variance))
     return Grams(signal, noise, cross)
 
 
-def _check_covariance(name: str, gram: np.ndarray) -> None:
-    """Refuse a matrix that is not finite, symmetric and positive semidefinite, or is zero."""
-    fine = bool(np.isfinite(gram).all()) and bool(np.allclose(gram, gram.T, atol=ROUND_OFF * np.abs(gram).max()))
-    smallest = float(np.linalg.eigvalsh(gram)[0]) if fine else np.nan
-    if not smallest >= -ROUND_OFF * np.trace(gram) or not np.trace(gram) > 0:
+def _check_covariance(name: str, each: np.ndarray, counts: np.ndarray) -> None:
+    """Refuse the blocks of a matrix that is not finite, symmetric and positive semidefinite, or is zero."""
+    fine = bool(np.isfinite(each).all())
+    fine = fine and bool(np.allclose(each, each.conj().swapaxes(-1, -2), atol=ROUND_OFF * np.abs(each).max()))
+    smallest = float(np.linalg.eigvalsh(each).min()) if fine else np.nan
+    trace = float(counts @ np.einsum("faa->f", each).real)
+    if not smallest >= -ROUND_OFF * trace or not trace > 0:
         raise ValueError(
             refusal(
                 f"{name} must be finite, symmetric, without negative eigenvalues, and not zero.",
                 smallest_eigenvalue=smallest,
-                trace=float(np.trace(gram)),
+                trace=trace,
             )
         )

@@ -5,6 +5,7 @@ The predictions are exact for the given images and noise, as averages over the w
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +16,12 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from moments_dnns import _seeds
-from moments_dnns._validation import refusal, whole
+from moments_dnns._validation import one_of, refusal, warn, whole
 from moments_dnns.data import Batch, Images, draw_batch
-from moments_dnns.descriptions.boundaries import PADDED, read_pixels
+from moments_dnns.descriptions.boundaries import read_pixels
 from moments_dnns.descriptions.experiment import Experiment
 
+from .features import Features, read_features
 from .gram import MOST_POINTS, Grams
 from .infinite import Prediction, infinite_width
 
@@ -33,7 +35,43 @@ ASSUMPTIONS = {
 }
 
 
+# What is done where translating all images together would change nothing but the images: their Gram matrices are
+# averaged over all translations, never, or where they have too many points otherwise.
+SYMMETRIES = ("auto", "none", "translations")
+
+AVERAGED = (
+    "the images have too many points for the exact theory: second moments are averaged over translations of the images "
+    "from the first ReLU on, which is approximate; docs/theory.md has the errors."
+)
+
 SECONDS_BEFORE_BAR = 2.0  # of a prediction
+
+
+def first_features(experiment: Experiment, signal: np.ndarray, noise: np.ndarray) -> Features:
+    """Return signal and noise after the first convolution, as linear functions of its weights.
+
+    Args:
+        experiment: The description of the experiment.
+        signal: The signal of a batch, of shape (batch, height, width, channels), or (batch, 1, 1, channels) if the
+            network is fully connected.
+        noise: Its noise, of the same shape.
+
+    Returns:
+        `Features` of the pixels after the convolution: the pixels that it reads, divided by the square root of their
+        number.
+
+    Example:
+
+    >>> experiment = Experiment("vanilla", 2, 3, 4, 2, 1, num_computations=1)
+    >>> first_features(experiment, *np.ones((2, 2, 8, 8, 3))).signal.shape
+    (2, 16, 27)
+
+    Reference: equation 1 of arXiv 1811.03087.
+    """
+    _, height, width, channels = signal.shape
+    reads = read_pixels(height, width, experiment.kernel_size, experiment.boundary, experiment.first_strides)
+    pixels = (np.asarray(each, np.float64).reshape(len(each), height * width, channels) for each in (signal, noise))
+    return Features(*(read_features(each, reads) for each in pixels)).scaled(*2 * [1 / (len(reads) * channels)])
 
 
 def first_grams(experiment: Experiment, signal: np.ndarray, noise: np.ndarray) -> Grams:
@@ -44,8 +82,7 @@ def first_grams(experiment: Experiment, signal: np.ndarray, noise: np.ndarray) -
 
     Args:
         experiment: The description of the experiment.
-        signal: The signal of a batch, of shape (batch, height, width, channels), or (batch, 1, 1, channels) if the
-            network is fully connected.
+        signal: The signal of a batch, as for `first_features`.
         noise: Its noise, of the same shape.
 
     Returns:
@@ -62,31 +99,54 @@ def first_grams(experiment: Experiment, signal: np.ndarray, noise: np.ndarray) -
 
     Reference: equation 1 of arXiv 1811.03087.
     """
-    batch, height, width, _ = signal.shape
-    reads = read_pixels(height, width, experiment.kernel_size, experiment.boundary, experiment.first_strides)
-    pixels = reads.shape[1]
-    points = batch * pixels
-    if points > MOST_POINTS:
+    averages_translations(experiment, signal.shape, "none")
+    return first_features(experiment, signal, noise).grams()
+
+
+def averages_translations(experiment: Experiment, shape: tuple[int, ...], symmetry: str) -> bool:
+    """Return whether the Gram matrices of a batch are averaged over translations of its images.
+
+    Args:
+        experiment: The description of the experiment.
+        shape: Of the batch, (batch, height, width, channels).
+        symmetry: A name of `SYMMETRIES`.
+
+    Raises:
+        ValueError: If they cannot be averaged and shall be, or if there are too many points.
+
+    Example:
+
+    >>> experiment = Experiment("bn_ff", 2, 3, 4, 64, 1, num_computations=1)
+    >>> [averages_translations(experiment, (batch, 32, 32, 3), "auto") for batch in (16, 64)]
+    [False, True]
+
+    Reference: section 2 of arXiv 1811.03087, for the boundary; docs/theory.md.
+    """
+    one_of(SYMMETRIES)("symmetry", symmetry)
+    batch, pixels = shape[0], math.prod(experiment.layer_side(side) for side in shape[1:3])
+    periodic = experiment.boundary == "periodic"
+    if symmetry == "translations" and not periodic:
         raise ValueError(
             refusal(
-                f"the exact theory takes at most {MOST_POINTS} points, which are images times pixels of a layer. "
-                f"Layers of {pixels} pixels need a batch_size of at most {MOST_POINTS // pixels}.",
-                batch_size=batch,
-                points=points,
+                "translations leave the law of a network as it is where its boundary is periodic, and only there.",
+                symmetry=symmetry,
+                boundary=experiment.boundary,
             )
         )
-    x, dx = (_patches(each, reads).reshape(points, -1) for each in (signal, noise))
-    entries = x.shape[1]
-    return Grams(x @ x.T / entries, dx @ dx.T / entries, x @ dx.T / entries)
-
-
-def _patches(images: np.ndarray, reads: np.ndarray) -> np.ndarray:
-    """Return the pixels that a kernel reads, of shape (batch, pixels of the output, kernel entries, channels)."""
-    batch, height, width, channels = images.shape
-    pixels = np.asarray(images, np.float64).reshape(batch, height * width, channels)
-    # One more pixel, which is zero, for the padding: its number -1 is that of the last one.
-    padded = np.concatenate([pixels, np.zeros((batch, -PADDED, channels))], axis=1)
-    return padded[:, reads.T]
+    many = batch * pixels > MOST_POINTS
+    averaged = periodic and pixels > 1 and (symmetry == "translations" or (symmetry == "auto" and many))
+    most = MOST_POINTS // (math.isqrt(pixels) if averaged else pixels)
+    if batch > most:
+        points = "images times the side of a layer" if averaged else "images times pixels of a layer"
+        raise ValueError(
+            refusal(
+                f"the exact theory takes at most {MOST_POINTS} points, which are {points}. Layers of {pixels} pixels "
+                f"need a batch_size of at most {most}.",
+                batch_size=batch,
+                points=batch * pixels,
+            )
+        )
+    return averaged
 
 
 def predict(
@@ -94,17 +154,21 @@ def predict(
     signal: np.ndarray,
     noise: np.ndarray,
     *,
+    symmetry: str = "auto",
     accuracy: str = "exact",
     advance: Callable[[], object] = int,
 ) -> Prediction:
     """Return the moments of an infinitely wide network at the measured layers of an experiment, for one batch.
 
-    They are exact for the given images and noise, as averages over the weights alone.
+    They are exact for the given images and noise, as averages over the weights alone. Where there are too many points
+    for that and the boundary is periodic, second moments are averaged over translations of the images, with a warning.
 
     Args:
         experiment: The description of the experiment; its width and its number of realizations do not matter.
-        signal: The signal of the batch, of the shape in `first_grams`.
+        signal: The signal of the batch, as for `first_features`.
         noise: Its noise, of the same shape.
+        symmetry: `"translations"` averages over them from the first ReLU on, `"none"` does not, and `"auto"` does where
+            there are more than `gram.MOST_POINTS` points. The errors are in docs/theory.md.
         accuracy: `"exact"` or `"figure"`, as for `infinite_width`.
         advance: Called after every layer.
 
@@ -112,7 +176,7 @@ def predict(
         Arrays of shape (num_computations,), by the names of `infinite_width`.
 
     Raises:
-        ValueError: If the images are not square, and as for `first_grams` and `infinite_width`.
+        ValueError: If the images are not square, and as for `averages_translations` and `infinite_width`.
 
     Example:
 
@@ -131,19 +195,22 @@ def predict(
         raise ValueError(
             refusal("images must be square, and have noise of their shape.", signal=signal.shape, noise=noise.shape)
         )
-    grams = first_grams(experiment, signal, noise)
-    pixels = len(grams.signal) // len(signal)
+    averaged = averages_translations(experiment, signal.shape, symmetry)
+    if averaged and symmetry == "auto":
+        warn(AVERAGED)
+    features = first_features(experiment, signal, noise)
+    grams = None if averaged else features.grams()
     return infinite_width(
         experiment.architecture,
-        grams.signal,
+        features if grams is None else grams.signal,
         experiment.total_depth,
         kernel_size=experiment.kernel_size,
         boundary=experiment.boundary,
-        spatial_size=round(pixels**0.5),
+        spatial_size=math.isqrt(features.signal.shape[1]),
         res_depth=experiment.res_depth,
         epsilon=experiment.epsilon,
-        noise_gram=grams.noise,
-        cross_gram=grams.cross,
+        noise_gram=None if grams is None else grams.noise,
+        cross_gram=None if grams is None else grams.cross,
         layers=experiment.depth.tolist(),
         accuracy=accuracy,
         advance=advance,
@@ -155,6 +222,7 @@ def predict_experiment(
     images: Images,
     realizations: Sequence[int] | None = None,
     *,
+    symmetry: str = "auto",
     accuracy: str = "exact",
     verbose: bool = False,
 ) -> Prediction:
@@ -164,6 +232,7 @@ def predict_experiment(
         experiment: The description of the experiment.
         images: Its images, from `load_images`.
         realizations: The indices of the realizations; by default the first 8 of the experiment.
+        symmetry: As for `predict`.
         accuracy: `"exact"` or `"figure"`, as for `infinite_width`.
         verbose: Whether to show a progress bar, once it has taken `SECONDS_BEFORE_BAR`.
 
@@ -194,12 +263,17 @@ def predict_experiment(
     batches = [
         draw_batch(images, experiment.batch_size, flatten=experiment.fully_connected, seed=seed) for seed in seeds
     ]
+    if symmetry == "auto" and averages_translations(experiment, batches[0].signal.shape, symmetry):
+        warn(AVERAGED)  # once
+        symmetry = "translations"
     with tqdm(
         total=len(batches) * experiment.total_depth, unit="layer", disable=not verbose, delay=SECONDS_BEFORE_BAR
     ) as bar:
 
         def predicted(batch: Batch) -> Prediction:
-            return predict(experiment, batch.signal, batch.noise, accuracy=accuracy, advance=bar.update)
+            return predict(
+                experiment, batch.signal, batch.noise, symmetry=symmetry, accuracy=accuracy, advance=bar.update
+            )
 
         # One thread for each batch, and one for its products: NumPy lets them run at the same time.
         if len(batches) == 1:

@@ -111,33 +111,45 @@ def from_blocks(each: np.ndarray, translations: int) -> np.ndarray:
     return fft.irfft2(spectrum, s=(side, side)).reshape(*leading, images, images * translations)
 
 
-def averaged_products(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the mean over all translations of products of features, and over features.
-
-    Formula: `K_ab(t) = mean over pixels s and features e of x_{a, s, e} y_{b, s + t, e}`.
+def spectra(features: np.ndarray) -> np.ndarray:
+    """Return the Fourier transform over the pixels of features, of shape (frequencies, images, features).
 
     Args:
-        x: Features of the pixels of square images, of shape (images, pixels, features).
-        y: Other features, of the same shape.
-
-    Returns:
-        The rows of one pixel of each image, of shape (images, images * pixels).
+        features: Of the pixels of square images, of shape (images, pixels, features).
 
     Example:
 
-    >>> x = np.array([[[1.0], [0.0], [0.0], [0.0]]])
-    >>> averaged_products(x, x).round(12).tolist()
+    >>> spectra(np.ones((1, 4, 1)))[:, 0, 0].real.tolist()
+    [4.0, 0.0, 0.0, 0.0]
+    """
+    images, pixels, number = features.shape
+    side = math.isqrt(pixels)
+    if side == 1:
+        return features.swapaxes(0, 1)
+    spectrum = fft.rfft2(features.reshape(images, side, side, number), axes=(1, 2))
+    return np.ascontiguousarray(np.moveaxis(spectrum.reshape(images, -1, number), 0, 1))
+
+
+def averaged_products(one: np.ndarray, other: np.ndarray, translations: int) -> np.ndarray:
+    """Return the mean over all translations of the products of features, summed over the features.
+
+    Formula: `K_ab(t) = mean over pixels s of sum over features e of x_{a, s, e} y_{b, s + t, e}`.
+
+    Args:
+        one: From `spectra`, of shape (..., frequencies, images, features).
+        other: From `spectra`, of the same shape.
+        translations: Number of pixels of an image.
+
+    Returns:
+        The rows of one pixel of each image, of shape (..., images, images * translations).
+
+    Example:
+
+    >>> x = spectra(np.array([[[1.0], [0.0], [0.0], [0.0]]]))
+    >>> averaged_products(x, x, 4).round(12).tolist()
     [[0.25, 0.0, 0.0, 0.0]]
     """
-    images, pixels, features = x.shape
-    side = math.isqrt(pixels)
-    one, other = (
-        np.moveaxis(fft.rfft2(each.reshape(images, side, side, features), axes=(1, 2)), 0, 2).reshape(
-            -1, images, features
-        )
-        for each in (x, y)
-    )
-    return from_blocks(one.conj() @ other.swapaxes(-1, -2), pixels) / (pixels * features)
+    return from_blocks(one.conj() @ other.swapaxes(-1, -2), translations) / translations
 
 
 def averaged_gram(gram: np.ndarray, pixels: int) -> np.ndarray:
@@ -158,7 +170,5 @@ def averaged_gram(gram: np.ndarray, pixels: int) -> np.ndarray:
     side, images = math.isqrt(pixels), len(gram) // pixels
     by_pixel = gram.reshape(images, side, side, images, side, side)
     shifts = [(row, column) for row in range(side) for column in range(side)]
-    total = sum(
-        np.roll(by_pixel[:, row, column], (-row, -column), axis=(2, 3)) for row, column in shifts
-    )
+    total = sum(np.roll(by_pixel[:, row, column], (-row, -column), axis=(2, 3)) for row, column in shifts)
     return np.reshape(total, (images, images * pixels)) / pixels
