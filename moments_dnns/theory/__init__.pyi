@@ -11,9 +11,9 @@ from .finite import dead_probability as dead_probability
 from .finite import log_norm_cdf as log_norm_cdf
 from .finite import log_norm_cumulants as log_norm_cumulants
 from .finite import log_norm_density as log_norm_density
+from .first_convolution import first_grams as first_grams
 from .gram import Grams as Grams
 from .infinite import Prediction as Prediction
 from .infinite import infinite_width as infinite_width
-from .predictions import first_grams as first_grams
 from .predictions import predict as predict
 from .predictions import predict_experiment as predict_experiment

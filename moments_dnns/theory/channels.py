@@ -28,7 +28,8 @@ class Channels:
     Args:
         law: `"gaussian"`, `"normalized"` or `"rectified"`.
         moments: The moments that are known exactly, by name, in the units of the Gram matrices.
-        grams: Second moments over the points, or the rows of one pixel of each image. After batch normalization, those after the ReLU that follows it.
+        grams: Second moments over the points, or their rows of one pixel of each image. After batch normalization,
+            those after the ReLU that follows it.
         features: What the Gram matrices are averages of, as long as no step was nonlinear; None if that is not known.
     """
 
@@ -55,8 +56,10 @@ class LayerSettings:
 
 def gaussian(grams: Grams, features: Features | None = None) -> Channels:
     """Return Gaussian channels of these second moments, which may be averages of those of features."""
-    variances = diagonal(grams.signal)
-    variances_centred = diagonal(centred(grams.signal))
+    if features is None:
+        variances, variances_centred = diagonal(grams.signal), diagonal(centred(grams.signal))
+    else:
+        variances, variances_centred = features.variances(), features.centred().variances()
     moments = {
         "nu1_abs_signal": float(np.sqrt(2 * np.maximum(variances, 0) / np.pi).mean()),
         "nu2_signal": float(variances.mean()),

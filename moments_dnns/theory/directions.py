@@ -114,10 +114,10 @@ class FeatureDirections:
     @classmethod
     def of(cls, features: Features) -> FeatureDirections:
         """Return the directions of a signal, once it is centred."""
-        signal = features.signal - features.signal.mean(axis=(0, 1))
+        signal = features.centred().signal
         values, vectors = np.linalg.eigh(np.tensordot(signal, signal, ((0, 1), (0, 1))))
         points = signal.shape[0] * signal.shape[1]
-        none = values <= ROUND_OFF * points * np.square(features.signal).sum(axis=-1).max()
+        none = values <= ROUND_OFF * points * features.variances().max()
         return cls(np.where(none, 0, values), Features(np.where(none, 0, signal @ vectors), features.noise @ vectors))
 
     @property

@@ -37,6 +37,14 @@ class Features(NamedTuple):
         """Return the features with the squares of signal and noise multiplied by two factors."""
         return Features(self.signal * np.sqrt(signal), self.noise * np.sqrt(noise))
 
+    def centred(self) -> Features:
+        """Return the features of the signal that is centred over the points, and the noise as it is."""
+        return Features(self.signal - self.signal.mean(axis=(0, 1)), self.noise)
+
+    def variances(self) -> np.ndarray:
+        """Return the variances of the signal, of shape (images, pixels)."""
+        return np.square(self.signal).sum(axis=-1)
+
     def convolved(self, reads: np.ndarray, gain: float = 2.0) -> Features:
         """Return the features after a convolution of infinitely many channels, as `gram.convolved` does to their Grams.
 

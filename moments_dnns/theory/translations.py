@@ -1,13 +1,13 @@
-"""Gram matrices that do not change if all images of a batch are translated together, taken apart by Fourier's transform.
+"""Gram matrices that do not change if all images of a batch are translated together, in blocks of one frequency each.
 
 A Gram matrix has a row for each of the M points of a batch. Where K_{(a, s), (b, s')} depends on the pixels s and s' by
-their distance t = s' - s alone, over periodic boundaries, the rows of one pixel of each image are all of it: an array of
-shape (batch, M), whose entry (a, (b, t)) is K_ab(t). In frequency space such a matrix is one Hermitian matrix over the
-images for each frequency, `K_ab(w) = sum over t of K_ab(t) exp(-i w t)`: products, inverses, eigenvalues and square
-roots are those of these blocks.
+their distance t = s' - s alone, and boundaries are periodic, the rows of one pixel of each image are all of it: an
+array of shape (batch, M), whose entry at a and (b, t) is K_ab(t). By Fourier's transform it is one Hermitian matrix
+over the images for each frequency, `K_ab(w) = sum over t of K_ab(t) exp(-i w t)`, and its products, inverses and
+eigenvalues are those of these blocks.
 
-All functions take the rows of a matrix of any kind: where they are those of all points, there is one translation, and
-one block, the matrix itself. So the shape says which it is, and each formula of the theory stands once.
+All functions take the rows of a matrix of either kind: where there is a row for every point, one block is the matrix
+itself. So the shape says which kind it is, and each formula of the theory stands once.
 
 Reference: section 2 of arXiv 1811.03087, for the boundary; docs/theory.md.
 """
