@@ -13,7 +13,7 @@ from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.results.moments import Moments
 from moments_dnns.results.sources import indices
 from moments_dnns.theory.finite import Density, log_norm_density
-from moments_dnns.theory.first_convolution import averages_translations
+from moments_dnns.theory.gram import MOST_POINTS
 from moments_dnns.theory.predictions import ASSUMPTIONS, predict_experiment
 
 from .arrays import read_logarithms
@@ -64,13 +64,12 @@ def overlay_of(type_plot: str, drawing: Drawing, moments: Mapping[str, Any]) -> 
     source = moments.sources[0]
     try:
         images = load_images(experiment.dataset)
-        averaged = averages_translations(experiment, (experiment.batch_size, *images.images.shape[1:]), "auto")
-        batches = indices([source])[: affordable(experiment, images, averaged=averaged)]
+        symmetry, number = affordable(experiment, images)
         prediction = predict_experiment(
             attrs.evolve(experiment, seed=source.seed),
             images,
-            batches,
-            symmetry="translations" if averaged else "none",  # the legend says so, which saves a warning
+            indices([source])[:number],
+            symmetry=symmetry,
             accuracy="figure",
             verbose=True,
         )
@@ -80,34 +79,37 @@ def overlay_of(type_plot: str, drawing: Drawing, moments: Mapping[str, Any]) -> 
         return Overlay(None, {})
     counts = {"depth": experiment.depth, "res_depth": experiment.res_depth}
     curves = read_logarithms(f"theory of {type_plot}", {**prediction, **counts}, drawing)
-    return Overlay(curves, {}, averaged=averaged)
+    return Overlay(curves, {}, averaged=symmetry == "translations")
 
 
-def affordable(experiment: Experiment, images: Images, *, averaged: bool) -> int:
-    """Return the number of batches that a figure can wait for, at most `MOST_BATCHES`.
+def affordable(experiment: Experiment, images: Images) -> tuple[str, int]:
+    """Return what a figure can wait for: a `symmetry` of `predict`, exact if possible, and a number of batches.
 
     Args:
         experiment: The experiment.
         images: Its images.
-        averaged: Whether Gram matrices are averaged over translations.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it can wait for none.
     """
-    side = experiment.layer_side(images.images.shape[1])
-    # The square of this times the number of images is the number of entries.
-    length, most = (side, MOST_WORK_AVERAGED) if averaged else (side**2, MOST_WORK)
-    layers = experiment.total_depth * experiment.structure.num_repeats(experiment.res_depth)
-    work, feasible = (experiment.batch_size * length) ** 2 * layers, int((most / layers) ** 0.5) // length
-    if work > most:
-        raise ValueError(
-            refusal(
-                f"{experiment.batch_size * side**2} points in {layers} layers take longer than a figure can wait for; "
-                f"a batch of {feasible} would do. predict_experiment waits.",
-                batch_size=experiment.batch_size,
-            )
+    side, layers = experiment.layer_side(images.images.shape[1]), experiment.total_depth
+    layers *= experiment.structure.num_repeats(experiment.res_depth)
+    # The square of the length times the number of images is the number of entries.
+    ways = [("none", side**2, MOST_WORK)]
+    if side > 1 and experiment.boundary == "periodic":
+        ways.append(("translations", side, MOST_WORK_AVERAGED))
+    for symmetry, length, most in ways:
+        feasible = min(MOST_POINTS, int((most / layers) ** 0.5)) // length
+        if experiment.batch_size <= feasible:
+            work = (experiment.batch_size * length) ** 2 * layers
+            return symmetry, min(MOST_BATCHES, max(1, int(WORK_OF_SEVERAL // work)))
+    raise ValueError(
+        refusal(
+            f"{experiment.batch_size * side**2} points in {layers} layers take longer than a figure can wait for; a "
+            f"batch of {feasible} would do. predict_experiment waits.",
+            batch_size=experiment.batch_size,
         )
-    return min(MOST_BATCHES, max(1, int(WORK_OF_SEVERAL // work)))
+    )
 
 
 def _densities(drawing: Drawing, experiment: Experiment) -> dict[str, list[Density]]:
