@@ -5,12 +5,14 @@ from .closed_forms import batch_norm_nu1 as batch_norm_nu1
 from .closed_forms import feedforward_growth as feedforward_growth
 from .closed_forms import residual_sensitivity as residual_sensitivity
 from .closed_forms import vanilla_slope as vanilla_slope
+from .features import Features as Features
 from .finite import Cumulants as Cumulants
 from .finite import Density as Density
 from .finite import dead_probability as dead_probability
 from .finite import log_norm_cdf as log_norm_cdf
 from .finite import log_norm_cumulants as log_norm_cumulants
 from .finite import log_norm_density as log_norm_density
+from .first_convolution import first_features as first_features
 from .first_convolution import first_grams as first_grams
 from .gram import Grams as Grams
 from .infinite import Prediction as Prediction

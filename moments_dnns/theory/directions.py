@@ -104,12 +104,16 @@ class FeatureDirections:
     moments alone are averaged over translations.
 
     Args:
-        values: Eigenvalues, of shape (number of weights,).
-        features: Of the centred signal and the noise, in the eigenvectors of the former.
+        values: Eigenvalues, of shape (number of weights,); 0 where they are no directions.
+        squares: Of the centred signal's features, in the eigenvectors, of shape (points, number of weights).
+        signal: Their Fourier transform over the pixels, of shape (frequencies, images, number of weights).
+        noise: That of the noise's features, of the same shape.
     """
 
     values: np.ndarray
-    features: Features
+    squares: np.ndarray
+    signal: np.ndarray
+    noise: np.ndarray
 
     @classmethod
     def of(cls, features: Features) -> FeatureDirections:
@@ -118,7 +122,9 @@ class FeatureDirections:
         values, vectors = np.linalg.eigh(np.tensordot(signal, signal, ((0, 1), (0, 1))))
         points = signal.shape[0] * signal.shape[1]
         none = values <= ROUND_OFF * points * features.variances().max()
-        return cls(np.where(none, 0, values), Features(np.where(none, 0, signal @ vectors), features.noise @ vectors))
+        values, signal = np.where(none, 0, values), np.where(none, 0, signal @ vectors)
+        squares = np.square(signal).reshape(points, -1)
+        return cls(values, squares, spectra(signal), spectra(features.noise @ vectors))
 
     @property
     def positive(self) -> np.ndarray:
@@ -127,15 +133,15 @@ class FeatureDirections:
 
     def tilted_variances(self, times: np.ndarray) -> np.ndarray:
         """Return the variances of `tilted`, of shape (times, points)."""
-        squares = np.square(self.features.signal).reshape(-1, len(self.values))
-        return (1 / (1 + 2 * times[:, None] * self.values)) @ squares.T
+        return (1 / (1 + 2 * times[:, None] * self.values)) @ self.squares.T
 
     def tilted(self, times: np.ndarray) -> Grams:
         """Return the second moments for the law times exp(-t |h|^2), averaged over translations."""
+        translations = len(self.squares) // self.signal.shape[1]
         shrunk = 1 / (1 + 2 * times[:, None, None, None] * self.values)
-        x, dx = (spectra(each) for each in self.features)
-        pairs = ((x * shrunk, x), (dx * shrunk, dx), (x * shrunk, dx))
-        return Grams(*(averaged_products(*pair, self.features.signal.shape[1]) for pair in pairs))
+        signal, noise = self.signal * shrunk, self.noise * shrunk
+        pairs = ((signal, self.signal), (noise, self.noise), (signal, self.noise))
+        return Grams(*(averaged_products(*pair, translations) for pair in pairs))
 
 
 def _square(factors: np.ndarray) -> np.ndarray:

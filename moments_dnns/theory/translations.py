@@ -150,25 +150,3 @@ def averaged_products(one: np.ndarray, other: np.ndarray, translations: int) -> 
     [[0.25, 0.0, 0.0, 0.0]]
     """
     return from_blocks(one.conj() @ other.swapaxes(-1, -2), translations) / translations
-
-
-def averaged_gram(gram: np.ndarray, pixels: int) -> np.ndarray:
-    """Return the mean of a Gram matrix over all translations of its images.
-
-    Args:
-        gram: Of shape (images * pixels, images * pixels), with a row for every point.
-        pixels: Number of points of an image, which is square and periodic.
-
-    Returns:
-        The rows of one pixel of each image, of shape (images, images * pixels).
-
-    Example:
-
-    >>> averaged_gram(np.diag([1.0, 2.0, 3.0, 6.0]), 4).tolist()
-    [[3.0, 0.0, 0.0, 0.0]]
-    """
-    side, images = math.isqrt(pixels), len(gram) // pixels
-    by_pixel = gram.reshape(images, side, side, images, side, side)
-    shifts = [(row, column) for row in range(side) for column in range(side)]
-    total = sum(np.roll(by_pixel[:, row, column], (-row, -column), axis=(2, 3)) for row, column in shifts)
-    return np.reshape(total, (images, images * pixels)) / pixels
