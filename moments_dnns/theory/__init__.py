@@ -2,7 +2,7 @@
 
 | function | returns | exact for |
 |---|---|---|
-| `infinite_width`, `predict`, `predict_experiment` | all moments, layer by layer | infinite width; any batch: see below |
+| `infinite_width`, `predict`, `predict_experiment` | all moments, layer by layer | infinite width; any batch (below) |
 | `first_features` | signal and noise after the first convolution, by its weights | any width |
 | `first_grams` | Gram matrices (NNGP kernels) after the first convolution | any width, as means over the weights |
 | `batch_norm_growth`, `batch_norm_mu4`, `batch_norm_nu1` | batch normalization | infinite width, exchangeable batch |

@@ -1,6 +1,7 @@
 """Theory for an experiment's own data: infinitely wide networks for the batches that its realizations draw.
 
-The predictions are exact for the given images and noise, as averages over the weights alone.
+The predictions are exact for the given images and noise, as averages over the weights alone; beyond `gram.MOST_POINTS`
+points they are averages over translations of the images too, which is approximate.
 """
 
 from __future__ import annotations

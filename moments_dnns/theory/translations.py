@@ -48,7 +48,7 @@ def transposed(gram: np.ndarray) -> np.ndarray:
     Example:
 
     >>> transposed(np.array([[0, 1, 0, 0, 2, 0, 0, 3, 0]])).tolist()
-    [[0, 0, 1, 3, 0, 0, 2, 0, 0]]
+    [[0, 0, 1, 0, 0, 3, 0, 0, 2]]
     """
     *leading, images, points = gram.shape
     side = math.isqrt(points // images)

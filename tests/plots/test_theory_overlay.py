@@ -148,7 +148,7 @@ def test_a_figure_says_that_its_theory_is_averaged(tmp_path, monkeypatch):
     monkeypatch.setattr(theory_overlay, "MOST_WORK", 1.0)
     figure = plot_bn_ff(moments, theory=True)
     (line,) = lines_like(figure.axes[1], AVERAGED)
-    np.testing.assert_allclose(line, np.exp(log_mean(theory["log_chi_loc4"])), rtol=1e-4)
+    np.testing.assert_allclose(10**line, np.exp(log_mean(theory["log_chi_loc4"])), rtol=1e-4)
     words = [text.get_text() for text in figure.legends[-1].get_texts()]
     assert words[0] == "infinite width: approximate, averaged over translations; batches: 4"
     assert not any("infinite width: exact" in each for each in words)
