@@ -19,7 +19,7 @@ SHARED_ARGS = {
     "theory": """\
     theory: Whether theory is drawn too, as dotted lines, of `Moments` of an experiment: infinitely wide networks for
         the experiment's own batches, and the growth in the activation that follows from the measured nu1. The legend
-        distinguishes exact and asymptotic theory; a warning names curves that have none.""",
+        distinguishes exact, approximate and asymptotic theory; a warning names curves that have none.""",
     "path": """\
     path: Where to save the figure too: a file name in .pdf, .png or .svg. Missing folders are made.""",
     "use_tex": """\

@@ -116,8 +116,8 @@ def plot_bn_res(
             another: a mapping from their labels in the legend; colours then distinguish experiments, and dashes curves.
         theory: Whether theory is drawn too, as dotted lines, of `Moments` of an experiment: infinitely wide networks
             for the experiment's own batches, the growth in the activation that follows from the measured nu1, and the
-            interval of the fitted exponent. The legend distinguishes exact and asymptotic theory; a warning names
-            curves that have none.
+            interval of the fitted exponent. The legend distinguishes exact, approximate and asymptotic theory; a
+            warning names curves that have none.
 
     Example:
 

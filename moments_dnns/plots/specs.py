@@ -112,13 +112,15 @@ class Overlay:
     """Theory beside the measured curves of one experiment.
 
     Args:
-        exact: Logarithms of the arrays of infinitely wide networks, from `arrays.read_logarithms`, with a realization
-            for each of several of the experiment's own batches; None if there is no such theory.
+        infinite_width: Logarithms of the arrays of infinitely wide networks, from `arrays.read_logarithms`, with a
+            realization for each of several of the experiment's own batches; None if there is no such theory.
         densities: Exact densities of the logarithm of an array for one image, one at each depth, by the array's name.
+        averaged: Whether the infinitely wide networks are approximate: averaged over translations of the images.
     """
 
-    exact: Mapping[str, Any] | None
+    infinite_width: Mapping[str, Any] | None
     densities: Mapping[str, list[Density]]
+    averaged: bool = False
 
 
 @attrs.frozen(eq=False)

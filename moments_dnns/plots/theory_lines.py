@@ -21,6 +21,8 @@ from .ticks import number
 # Lines of theory are drawn over the measured ones, thin enough to leave these visible.
 EXACT: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1.2)), "linewidth": 1.3, "marker": "", "zorder": 4}
 
+AVERAGED: dict[str, Any] = {**EXACT, "linestyle": (0, (1, 2.4))}
+
 RELATION: dict[str, Any] = {**EXACT, "linestyle": (0, (1, 1.2, 1, 1.2, 1, 5))}
 
 FITTED: dict[str, Any] = {"linestyle": (0, (2.5, 1)), "linewidth": 1.0, "zorder": 4}
@@ -33,9 +35,11 @@ def draw_theory(axes: Axes, drawn: DrawnCurve, *, log: bool) -> None:
     overlay, curve, data = drawn.experiment.overlay, drawn.curve, drawn.experiment.data
     if overlay is None:
         return
-    if overlay.exact is not None:
-        look = EXACT if drawn.experiment.label is None else {**EXACT, "color": drawn.look["color"]}
-        axes.plot(overlay.exact["depth"], VIEWS[log](log_band(curve.logs(overlay.exact)).mean), **look)
+    if overlay.infinite_width is not None:
+        look = AVERAGED if overlay.averaged else EXACT
+        look = look if drawn.experiment.label is None else {**look, "color": drawn.look["color"]}
+        mean = log_band(curve.logs(overlay.infinite_width)).mean
+        axes.plot(overlay.infinite_width["depth"], VIEWS[log](mean), **look)
     if curve.relation and curve.relation in data:
         growth = activation_growth(np.exp(np.minimum(log_mean(data[curve.relation]), 0)))
         axes.plot(data["depth"], VIEWS[log](np.log(growth)), **RELATION)
@@ -44,10 +48,18 @@ def draw_theory(axes: Axes, drawn: DrawnCurve, *, log: bool) -> None:
 def theory_handles(drawing: Drawing, experiments: Sequence[ShownExperiment]) -> list[Line2D]:
     """Return the entries of the legend below a figure for the lines of theory in it."""
     overlays = [experiment.overlay for experiment in experiments if experiment.overlay is not None]
-    batches = [len(next(iter(overlay.exact.values()))) for overlay in overlays if overlay.exact is not None]
+    batches: dict[bool, int] = {}
+    for overlay in overlays:
+        if overlay.infinite_width is not None:
+            count = len(next(iter(overlay.infinite_width.values())))
+            batches[overlay.averaged] = max(count, batches.get(overlay.averaged, 0))
     related = any(curve.relation for panel in drawing.panels for curve in panel.curves)
     entries = {
-        f"infinite width: exact, mean over {max(batches, default=0)} of the batches": (EXACT, bool(batches)),
+        f"infinite width: exact, mean over {batches.get(False)} of the batches": (EXACT, False in batches),
+        f"infinite width: approximate, averaged over translations; batches: {batches.get(True)}": (
+            AVERAGED,
+            True in batches,
+        ),
         r"$(1-\nu_1^2/2)^{-1/2}$ of the measured $\nu_1$: asymptotic": (RELATION, bool(overlays) and related),
         "one image: exact": (EXACT, any(overlay.densities for overlay in overlays)),
     }

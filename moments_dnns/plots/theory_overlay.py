@@ -19,13 +19,14 @@ from moments_dnns.theory.predictions import ASSUMPTIONS, predict_experiment
 from .arrays import read_logarithms
 from .specs import Drawing, Overlay
 
-# Batches over which the theory is averaged: each costs a pass over M x M matrices, a second for a batch of 64.
+# Batches over which the theory is averaged: each costs a pass over Gram matrices, a second for a batch of 64.
 MOST_BATCHES = 4
 
-# Numbers of points squared times layers that are computed for a figure: over several batches, about ten seconds on one
-# core, and at most, of a single batch that takes longer.
+# Entries of a Gram matrix times layers that are computed for a figure: over several batches, about ten seconds on one
+# core, and at most, of a single batch that takes longer; some minutes where only averages over translations are known.
 WORK_OF_SEVERAL = 1.4e7
 MOST_WORK = 4e7
+MOST_WORK_AVERAGED = 3e8
 
 
 def overlay_of(type_plot: str, drawing: Drawing, moments: Mapping[str, Any]) -> Overlay:
@@ -48,7 +49,7 @@ def overlay_of(type_plot: str, drawing: Drawing, moments: Mapping[str, Any]) -> 
     >>> from moments_dnns.plots.figures import FIGURES
     >>> experiment = Experiment("vanilla", 2, 1, 8, 4, 3, dataset="photo", num_computations=2)
     >>> moments = Moments({"nu2_signal_loc3": np.ones((3, 2))}, experiment)
-    >>> overlay_of("vanilla", FIGURES["vanilla"], moments).exact["reff_signal_loc3"].shape
+    >>> overlay_of("vanilla", FIGURES["vanilla"], moments).infinite_width["reff_signal_loc3"].shape
     (3, 2)
 
     Reference: docs/theory.md.
@@ -63,42 +64,52 @@ def overlay_of(type_plot: str, drawing: Drawing, moments: Mapping[str, Any]) -> 
     source = moments.sources[0]
     try:
         images = load_images(experiment.dataset)
-        batches = indices([source])[: affordable(experiment, images)]
-        of_source = attrs.evolve(experiment, seed=source.seed)
-        prediction = predict_experiment(of_source, images, batches, accuracy="figure", verbose=True)
+        symmetry, number = affordable(experiment, images)
+        prediction = predict_experiment(
+            attrs.evolve(experiment, seed=source.seed),
+            images,
+            indices([source])[:number],
+            symmetry=symmetry,
+            accuracy="figure",
+            verbose=True,
+        )
     except (OSError, ValueError) as error:
         # The figure still shows the measured curves, and the growth that follows from the measured nu1.
         warn(f"{type_plot} is drawn without curves of infinite width: {error}")
         return Overlay(None, {})
     counts = {"depth": experiment.depth, "res_depth": experiment.res_depth}
-    return Overlay(read_logarithms(f"theory of {type_plot}", {**prediction, **counts}, drawing), {})
+    curves = read_logarithms(f"theory of {type_plot}", {**prediction, **counts}, drawing)
+    return Overlay(curves, {}, averaged=symmetry == "translations")
 
 
-def affordable(experiment: Experiment, images: Images) -> int:
-    """Return the number of batches that a figure can wait for, at most `MOST_BATCHES`.
+def affordable(experiment: Experiment, images: Images) -> tuple[str, int]:
+    """Return what a figure can wait for: a `symmetry` of `predict`, exact if possible, and a number of batches.
 
     Args:
         experiment: The experiment.
         images: Its images.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it can wait for none.
     """
-    side = experiment.layer_side(images.images.shape[1])
-    points, layers = (
-        experiment.batch_size * side**2,
-        experiment.total_depth * experiment.structure.num_repeats(experiment.res_depth),
-    )
-    work, feasible = points**2 * layers, int((MOST_WORK / layers) ** 0.5) // side**2
-    if work > MOST_WORK:
-        raise ValueError(
-            refusal(
-                f"{points} points in {layers} layers take longer than a figure can wait for; a batch of {feasible} "
-                f"would do. predict_experiment waits, for up to {MOST_POINTS} points.",
-                batch_size=experiment.batch_size,
-            )
+    side, layers = experiment.layer_side(images.images.shape[1]), experiment.total_depth
+    layers *= experiment.structure.num_repeats(experiment.res_depth)
+    # The square of the length times the number of images is the number of entries.
+    ways = [("none", side**2, MOST_WORK)]
+    if side > 1 and experiment.boundary == "periodic":
+        ways.append(("translations", side, MOST_WORK_AVERAGED))
+    for symmetry, length, most in ways:
+        feasible = min(MOST_POINTS, int((most / layers) ** 0.5)) // length
+        if experiment.batch_size <= feasible:
+            work = (experiment.batch_size * length) ** 2 * layers
+            return symmetry, min(MOST_BATCHES, max(1, int(WORK_OF_SEVERAL // work)))
+    raise ValueError(
+        refusal(
+            f"{experiment.batch_size * side**2} points in {layers} layers take longer than a figure can wait for; a "
+            f"batch of {feasible} would do. predict_experiment waits.",
+            batch_size=experiment.batch_size,
         )
-    return min(MOST_BATCHES, max(1, int(WORK_OF_SEVERAL // work)))
+    )
 
 
 def _densities(drawing: Drawing, experiment: Experiment) -> dict[str, list[Density]]:

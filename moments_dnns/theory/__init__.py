@@ -2,7 +2,8 @@
 
 | function | returns | exact for |
 |---|---|---|
-| `infinite_width`, `predict`, `predict_experiment` | all moments, layer by layer | infinite width; any batch |
+| `infinite_width`, `predict`, `predict_experiment` | all moments, layer by layer | infinite width; any batch (below) |
+| `first_features` | signal and noise after the first convolution, by its weights | any width |
 | `first_grams` | Gram matrices (NNGP kernels) after the first convolution | any width, as means over the weights |
 | `batch_norm_growth`, `batch_norm_mu4`, `batch_norm_nu1` | batch normalization | infinite width, exchangeable batch |
 | `feedforward_growth` | growth of chi in a layer of bn_ff | infinite width, exchangeable batch: asymptotic in depth |
@@ -13,7 +14,9 @@
 | `dead_probability` | how often no channel survives the ReLUs | any width; fully connected vanilla |
 
 A batch is exchangeable if all norms and all correlations of its images are equal; with depth, every batch of bn_ff
-becomes exchangeable. The derivations are in docs/theory.md.
+becomes exchangeable. Where a batch has more than 4096 points and the boundary is periodic, infinitely wide networks are
+averaged over translations of the images from the first ReLU on: an approximation, with a warning. The derivations are
+in docs/theory.md.
 """
 
 import lazy_loader

@@ -14,15 +14,16 @@ Reference: equations 4 and 5 of arXiv 1811.03087; docs/theory.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh
 
 from moments_dnns._validation import refusal
 
+from .directions import Directions, FeatureDirections, GramDirections
+from .features import Features
 from .gram import ENTRIES_AT_ONCE, Grams, centred, mean_diagonal, rectified
+from .translations import diagonal
 
 
 class Rule(NamedTuple):
@@ -44,9 +45,6 @@ ACCURACIES = {"exact": Rule(0.3, 1e-17), "figure": Rule(0.6, 3e-9)}
 # The ends of u, where t is exp(-104) and exp(170) over the sum.
 LEFT, RIGHT = -4.6, 170.0
 
-# Eigenvalues below this times the number of points are 0, relative to the largest variance of a point.
-ROUND_OFF = 4e-15
-
 
 class Normalized(NamedTuple):
     """A channel after batch normalization.
@@ -60,15 +58,20 @@ class Normalized(NamedTuple):
     rectified: Grams
 
 
-def normalized(grams: Grams, epsilon: float, *, accuracy: str = "exact") -> Normalized:
+def normalized(
+    grams: Grams, epsilon: float, *, accuracy: str = "exact", features: Features | None = None
+) -> Normalized:
     """Return the moments after batch normalization of infinitely many, jointly Gaussian channels of signal and noise.
 
     Formula: `z = h / sqrt(Q + epsilon)`, `dz = dy / sqrt(Q + epsilon)`.
 
     Args:
-        grams: Second moments before it, of shape (M, M); the signal need not be centred.
+        grams: Second moments before it, of shape (M, M), or the rows of one pixel of each image; the signal need not be
+            centred.
         epsilon: Constant added to the variance.
         accuracy: A name of `ACCURACIES`, of the second moments.
+        features: What the second moments were averaged from, if that is known: all moments are then exact, and the
+            second moments are averaged after the normalization instead of before.
 
     Returns:
         `Normalized`: the moments of single channels, and the second moments after the ReLU that follows.
@@ -86,26 +89,31 @@ def normalized(grams: Grams, epsilon: float, *, accuracy: str = "exact") -> Norm
     """
     scale = mean_diagonal(centred(grams.signal))
     grams, epsilon = grams.scaled(1 / scale, 1 / scale), epsilon / scale
-    points = len(grams.signal)
-    values, vectors = eigh(centred(grams.signal))
-    # Eigenvalues that are 0 but for rounding, such as that of the mean, are no directions of the signal.
-    kept = values > ROUND_OFF * points * np.diag(grams.signal).max()
-    values, vectors = values[kept], vectors[:, kept]
-    if epsilon == 0 and len(values) < 3:
+    points = grams.signal.shape[-1]
+    if features is None:
+        directions: Directions = GramDirections.of(grams)
+    else:
+        directions = FeatureDirections.of(features.scaled(1 / scale, 1 / scale))
+    rates = 2 * directions.positive / points
+    if epsilon == 0 and len(rates) < 3:
         raise ValueError(
             refusal(
                 "without epsilon, batch normalization needs points that differ in at least 3 directions (fully "
                 "connected: 4 images): the noise has no second moment otherwise.",
                 epsilon=epsilon,
-                directions=len(values),
+                directions=len(rates),
             )
         )
-    weights, nodes = quadrature(2 * values / points, epsilon)
-    variances = (1 / (1 / values + 2 * nodes[:, None] / points)) @ np.square(vectors).T
+    weights, nodes = quadrature(rates, epsilon)
+    variances = directions.tilted_variances(nodes / points)
     total, noise = Grams(*(np.zeros_like(grams.signal) for _ in grams)), 0.0
-    of_second_moments = quadrature(2 * values / points, epsilon, accuracy=accuracy, power=0.0)
-    for weight, tilted in _tilted(grams, values, vectors, *of_second_moments):
-        noise += float(weight @ np.einsum("taa->t", tilted.noise)) / points
+    # A few nodes at a time, so that the matrices fit into memory.
+    at_once = max(1, ENTRIES_AT_ONCE // grams.signal.size)
+    of_second_moments = np.transpose(quadrature(rates, epsilon, accuracy=accuracy, power=0.0))
+    for start in range(0, len(of_second_moments), at_once):
+        weight, node = of_second_moments[start : start + at_once].T
+        tilted = directions.tilted(node / points)
+        noise += float(weight @ diagonal(tilted.noise).mean(axis=-1))
         for sum_of_all, each in zip(total, rectified(tilted), strict=True):
             sum_of_all += np.tensordot(weight, each, 1)
     # Means over points of the expectations, by powers of the denominator; Gamma(1/2) = sqrt(pi), Gamma(2) = 1.
@@ -149,31 +157,3 @@ def quadrature(
     if power:
         kept |= u < 0  # all nodes to the left: a factor 1 / sqrt(t) decays slowly
     return np.exp(logs[kept]), nodes[kept]
-
-
-def _tilted(
-    grams: Grams, values: np.ndarray, vectors: np.ndarray, weights: np.ndarray, nodes: np.ndarray
-) -> Iterator[tuple[np.ndarray, Grams]]:
-    """Yield weights, and second moments of centred signal and noise under the density times exp(-t Q).
-
-    A few nodes at a time, so that the matrices fit into memory.
-    """
-    points = len(grams.signal)
-    # Centred as the signal is; a mean would be divided by an eigenvalue that is 0 but for rounding.
-    cross = vectors.T @ (grams.cross - grams.cross.mean(axis=0))
-    at_once = max(1, ENTRIES_AT_ONCE // points**2)
-    for start in range(0, len(nodes), at_once):
-        t = nodes[start : start + at_once, None] * (2 / points)
-        shrunk = 1 / (1 + t * values)
-        signal = _square(vectors * np.sqrt(shrunk * values)[:, None])
-        if cross.any():
-            noise = grams.noise - _square(cross.T * np.sqrt(shrunk * t)[:, None])
-            yield weights[start : start + at_once], Grams(signal, noise, (vectors * shrunk[:, None]) @ cross)
-        else:
-            noise = np.broadcast_to(grams.noise, signal.shape)
-            yield weights[start : start + at_once], Grams(signal, noise, np.zeros_like(signal))
-
-
-def _square(factors: np.ndarray) -> np.ndarray:
-    """Return F F' of matrices, which takes half the time of a product of two different ones."""
-    return factors @ factors.swapaxes(-1, -2)

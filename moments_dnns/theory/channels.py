@@ -16,7 +16,9 @@ from moments_dnns._validation import refusal
 from moments_dnns.moments import MOMENTS
 
 from .batch_norm import normalized
+from .features import Features
 from .gram import Grams, centred, convolved, effective_rank, mean_diagonal, rectified
+from .translations import diagonal
 
 
 @attrs.frozen(eq=False)
@@ -26,12 +28,15 @@ class Channels:
     Args:
         law: `"gaussian"`, `"normalized"` or `"rectified"`.
         moments: The moments that are known exactly, by name, in the units of the Gram matrices.
-        grams: Second moments over the points. After batch normalization, those after the ReLU that follows it.
+        grams: Second moments over the points, or their rows of one pixel of each image. After batch normalization,
+            those after the ReLU that follows it.
+        features: What the Gram matrices are averages of, as long as no step was nonlinear; None if that is not known.
     """
 
     law: str
     moments: dict[str, float]
     grams: Grams
+    features: Features | None = None
 
 
 @attrs.frozen(eq=False)
@@ -49,10 +54,12 @@ class LayerSettings:
     accuracy: str
 
 
-def gaussian(grams: Grams) -> Channels:
-    """Return Gaussian channels of these second moments."""
-    variances = np.diag(grams.signal)
-    variances_centred = np.diag(centred(grams.signal))
+def gaussian(grams: Grams, features: Features | None = None) -> Channels:
+    """Return Gaussian channels of these second moments, which may be averages of those of features."""
+    if features is None:
+        variances, variances_centred = diagonal(grams.signal), diagonal(centred(grams.signal))
+    else:
+        variances, variances_centred = features.variances(), features.centred().variances()
     moments = {
         "nu1_abs_signal": float(np.sqrt(2 * np.maximum(variances, 0) / np.pi).mean()),
         "nu2_signal": float(variances.mean()),
@@ -60,15 +67,17 @@ def gaussian(grams: Grams) -> Channels:
         "mu4_signal": float(3 * np.square(variances_centred).mean()),
         "mu2_noise": mean_diagonal(grams.noise),
     }
-    return Channels("gaussian", moments, grams)
+    return Channels("gaussian", moments, grams, features)
 
 
 def _convolved(channels: Channels, settings: LayerSettings) -> Channels:
-    return gaussian(Grams(*(convolved(gram, settings.reads) for gram in channels.grams)))
+    features = channels.features and channels.features.convolved(settings.reads)
+    return gaussian(Grams(*(convolved(gram, settings.reads) for gram in channels.grams)), features)
 
 
 def _normalized(channels: Channels, settings: LayerSettings) -> Channels:
-    return Channels("normalized", *normalized(channels.grams, settings.epsilon, accuracy=settings.accuracy))
+    after = normalized(channels.grams, settings.epsilon, accuracy=settings.accuracy, features=channels.features)
+    return Channels("normalized", *after)
 
 
 def _rectified(channels: Channels, settings: LayerSettings) -> Channels:

@@ -18,6 +18,8 @@ import numpy as np
 from moments_dnns._validation import refusal
 from moments_dnns.descriptions.boundaries import PADDED
 
+from .translations import blocks, diagonal, multiplicities, num_translations, transposed
+
 # Gram matrices of more points take minutes and gigabytes for every layer.
 MOST_POINTS = 4096
 
@@ -67,13 +69,14 @@ def centred(gram: np.ndarray) -> np.ndarray:
     >>> centred(np.array([[2.0, 0.0], [0.0, 0.0]])).tolist()
     [[0.5, -0.5], [-0.5, 0.5]]
     """
-    centred_once = gram - gram.mean(axis=-2, keepdims=True)
-    return centred_once - centred_once.mean(axis=-1, keepdims=True)
+    means = gram.mean(axis=-1, keepdims=True)
+    of_columns = np.repeat(means.swapaxes(-1, -2), num_translations(gram), axis=-1)
+    return (gram - means) - (of_columns - means.mean(axis=-2, keepdims=True))
 
 
 def mean_diagonal(gram: np.ndarray) -> float:
     """Return the mean over points of E x_a^2."""
-    return float(np.einsum("aa->", gram)) / len(gram)
+    return float(diagonal(gram).mean())
 
 
 def effective_rank(gram: np.ndarray) -> float:
@@ -82,7 +85,7 @@ def effective_rank(gram: np.ndarray) -> float:
     The covariance over channels and the centred Gram matrix over points have the same eigenvalues but for zeros.
 
     Args:
-        gram: E x_a x_b, of shape (M, M).
+        gram: E x_a x_b, of shape (M, M), or the rows of one pixel of each image.
 
     Returns:
         The effective rank, between 1 and M - 1; 0 for channels without variance.
@@ -95,11 +98,12 @@ def effective_rank(gram: np.ndarray) -> float:
     Reference: definition 1 of arXiv 1811.03087.
     """
     covariance = centred(gram)
-    trace = np.trace(covariance)
-    if trace <= 0:
+    variance = mean_diagonal(covariance)
+    if variance <= 0:
         return 0.0
     # Divided first, so that all entries are within the range of the solver.
-    return float(1 / np.linalg.eigvalsh(covariance / trace)[-1])
+    points = gram.shape[-1]
+    return float(1 / np.linalg.eigvalsh(blocks(covariance / (points * variance))).max())
 
 
 def convolved(gram: np.ndarray, reads: np.ndarray, gain: float = 2.0) -> np.ndarray:
@@ -109,7 +113,8 @@ def convolved(gram: np.ndarray, reads: np.ndarray, gain: float = 2.0) -> np.ndar
     that the entry reads for a; zero padding contributes nothing.
 
     Args:
-        gram: E x_a x_b, of shape (batch * pixels, batch * pixels), the pixels of an image side by side.
+        gram: E x_a x_b, of shape (batch * pixels, batch * pixels), the pixels of an image side by side; or the rows of
+            one pixel of each image, where the boundary is periodic.
         reads: The pixels that are read, from `descriptions.boundaries.read_pixels`, of shape (kernel_size**2, pixels).
         gain: Variance of the weights times fan_in; 2 is He's.
 
@@ -125,8 +130,8 @@ def convolved(gram: np.ndarray, reads: np.ndarray, gain: float = 2.0) -> np.ndar
     Reference: equations 1 and 3 of arXiv 1811.03087.
     """
     entries, pixels = reads.shape
-    if entries == 1:
-        return gain * gram
+    if entries == 1 or num_translations(gram) > 1:
+        return gain * gram  # which translations by the entries of the kernel do not change
     images = np.arange(len(gram) // pixels)[:, None] * pixels
     padded = np.pad(gram, (0, 1))  # one more point, which is zero, for the padding
     total = np.zeros_like(gram)
@@ -146,7 +151,7 @@ def rectified(grams: Grams) -> Grams:
     G and the noise's moments Kd before the ReLU. D / S goes to 0 where c goes to 1 or -1.
 
     Args:
-        grams: Moments before the ReLU, of shape (..., M, M).
+        grams: Moments before the ReLU, of shape (..., M, M), or the rows of one pixel of each image.
 
     Returns:
         Moments after it, of the same shape.
@@ -159,72 +164,82 @@ def rectified(grams: Grams) -> Grams:
 
     Reference: equations 2 and 3 of arXiv 1811.03087; arXiv 0911.0418 for the kernels.
     """
-    scale = np.sqrt(np.maximum(np.einsum("...aa->...a", grams.signal), 0))
+    scale = np.sqrt(np.maximum(diagonal(grams.signal), 0))
     # A point without variance is zero, and so is the derivative of the ReLU there.
     inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
     # G in units of the signal's scales: g_ab = G_ab / s_a.
     crossed = grams.cross * inverse[..., :, None] if grams.cross.any() else None
-    points = len(scale.T)
+    both = None if crossed is None else (crossed, transposed(crossed))
+    points = scale.shape[-1]
     at_once = max(1, ENTRIES_AT_ONCE * points // grams.signal.size)
     after = Grams(*(np.empty(grams.signal.shape) for _ in grams))
     for start in range(0, points, at_once):
         rows = slice(start, start + at_once)
-        for whole, part in zip(after, _rectified_rows(grams, scale, inverse, crossed, rows), strict=True):
+        for whole, part in zip(after, _rectified_rows(grams, scale, inverse, both, rows), strict=True):
             whole[..., rows, :] = part
     return after
 
 
 def _rectified_rows(
-    grams: Grams, scale: np.ndarray, inverse: np.ndarray, crossed: np.ndarray | None, rows: slice
+    grams: Grams, scale: np.ndarray, inverse: np.ndarray, both: tuple[np.ndarray, np.ndarray] | None, rows: slice
 ) -> Grams:
     """Return some of the rows of the second moments after a ReLU.
 
     Args:
-        grams: Moments before it, of shape (..., M, M).
-        scale: The standard deviations of the signal, of shape (..., M).
+        grams: Moments before it, of shape (..., rows, M).
+        scale: The standard deviations of the signal, of shape (..., rows).
         inverse: One over these, 0 where they are 0.
-        crossed: The cross moments over the scales of their rows; None if all are 0.
+        both: The cross moments over the scales of their rows, and their transposes; None if all are 0.
         rows: Which rows.
     """
+    translations = num_translations(grams.signal)
+    scales, inverses = _of_columns(scale, translations), _of_columns(inverse, translations)
     cosine = grams.signal[..., rows, :] * inverse[..., rows, None]
-    cosine *= inverse[..., None, :]
+    cosine *= inverses
     np.clip(cosine, -1, 1, out=cosine)
     # The arccosine of 1 - 1e-16 is 1e-8, so that correlations of points with themselves must be exactly 1.
-    np.einsum("...aa->...a", cosine[..., rows])[...] = scale[..., rows] > 0
+    selves = slice(rows.start * translations, rows.stop * translations, translations)
+    np.einsum("...aa->...a", cosine[..., selves])[...] = scale[..., rows] > 0
     mask = 0.5 - np.arccos(cosine) / (2 * np.pi)
     if not scale.all():
-        mask *= (scale[..., rows, None] > 0) & (scale[..., None, :] > 0)
+        mask *= (scale[..., rows, None] > 0) & (scales > 0)
     sine = np.sqrt((1 - cosine) * (1 + cosine))
     signal = sine / (2 * np.pi)
     signal += cosine * mask
     signal *= scale[..., rows, None]
-    signal *= scale[..., None, :]
+    signal *= scales
     noise = grams.noise[..., rows, :] * mask
-    if crossed is None:
+    if both is None:
         return Grams(signal, noise, np.zeros_like(noise))
-    own = np.einsum("...aa->...a", crossed)
-    here, there = crossed[..., rows, :], crossed[..., rows].swapaxes(-1, -2).copy()
+    own = diagonal(both[0])
+    owns = _of_columns(own, translations)
+    here, there = both[0][..., rows, :], both[1][..., rows, :].copy()
     pairs = own[..., rows, None] * here
-    pairs += own[..., None, :] * there
+    pairs += owns * there
     pairs *= -cosine
-    pairs += own[..., rows, None] * own[..., None, :]
+    pairs += own[..., rows, None] * owns
     pairs += here * there
     pairs /= np.where(sine > 0, 2 * np.pi * sine, np.inf)
     noise += pairs
     cross = grams.cross[..., rows, :] * mask
-    sine *= own[..., None, :] / (2 * np.pi)
+    sine *= owns / (2 * np.pi)
     sine *= scale[..., rows, None]
     cross += sine
     return Grams(signal, noise, cross)
+
+
+def _of_columns(values: np.ndarray, translations: int) -> np.ndarray:
+    """Return what rows have, of shape (..., rows), for the columns, of shape (..., 1, M)."""
+    return np.repeat(values, translations, axis=-1)[..., None, :]
 
 
 def checked_grams(gram: Any, noise_gram: Any, cross_gram: Any, pixels: int) -> Grams:
     """Return given second moments as `Grams` of float64, or refuse them.
 
     Args:
-        gram: E x_a x_b, of shape (M, M).
-        noise_gram: E dx_a dx_b; None for independent unit noise.
-        cross_gram: E x_a dx_b; None for zero.
+        gram: E x_a x_b, of shape (M, M), or the rows of one pixel of each image, of shape (M / pixels, M).
+        noise_gram: E dx_a dx_b, of the same shape; None for independent unit noise.
+        cross_gram: E x_a dx_b, of the same shape; None for zero.
         pixels: Number of points of an image.
 
     Raises:
@@ -237,39 +252,46 @@ def checked_grams(gram: Any, noise_gram: Any, cross_gram: Any, pixels: int) -> G
     1.0
     """
     signal = np.asarray(gram, np.float64)
-    points = len(signal) if signal.ndim == 2 else 0
-    if signal.shape != (points, points) or not 2 <= points <= MOST_POINTS or points % pixels:
+    rows, points = signal.shape if signal.ndim == 2 else (0, 0)
+    if rows not in (points, points / pixels) or points < 2 or points % pixels or signal.size > MOST_POINTS**2:
         raise ValueError(
             refusal(
-                f"gram must be a square matrix of 2 to {MOST_POINTS} points, spatial_size**2 of them to an image. "
-                "Larger ones take a smaller batch.",
+                f"gram must be a square matrix of 2 to {MOST_POINTS} points, spatial_size**2 of them to an image, or "
+                f"its rows of one pixel of each image, of at most {MOST_POINTS}**2 entries. Larger ones take a smaller "
+                "batch.",
                 shape=signal.shape,
                 pixels=pixels,
             )
         )
-    noise = np.eye(points) if noise_gram is None else np.asarray(noise_gram, np.float64)
+    noise = np.eye(points)[:: points // rows] if noise_gram is None else np.asarray(noise_gram, np.float64)
     cross = np.zeros_like(signal) if cross_gram is None else np.asarray(cross_gram, np.float64)
     if not noise.shape == cross.shape == signal.shape:
         raise ValueError(
             refusal("Gram matrices must have one shape.", gram=signal.shape, noise=noise.shape, cross=cross.shape)
         )
-    joint = np.block([[signal, cross], [cross.T, noise]]) if cross.any() else signal
-    for name, each in {"gram": signal, "noise_gram": noise, "joint Gram matrix": joint}.items():
-        _check_covariance(name, each)
-    if np.trace(centred(signal)) <= ROUND_OFF**2 * np.trace(signal):
-        raise ValueError(refusal("the points of gram must differ.", variance=float(np.trace(centred(signal)))))
+    of_signal, of_noise = blocks(signal), blocks(noise)
+    joint = of_signal
+    if cross.any():
+        joint = np.block([[of_signal, blocks(cross)], [blocks(transposed(cross)), of_noise]])
+    for name, each in {"gram": of_signal, "noise_gram": of_noise, "joint Gram matrix": joint}.items():
+        _check_covariance(name, each, multiplicities(points // rows))
+    variance = mean_diagonal(centred(signal))
+    if variance <= ROUND_OFF**2 * mean_diagonal(signal):
+        raise ValueError(refusal("the points of gram must differ.", variance=variance))
     return Grams(signal, noise, cross)
 
 
-def _check_covariance(name: str, gram: np.ndarray) -> None:
-    """Refuse a matrix that is not finite, symmetric and positive semidefinite, or is zero."""
-    fine = bool(np.isfinite(gram).all()) and bool(np.allclose(gram, gram.T, atol=ROUND_OFF * np.abs(gram).max()))
-    smallest = float(np.linalg.eigvalsh(gram)[0]) if fine else np.nan
-    if not smallest >= -ROUND_OFF * np.trace(gram) or not np.trace(gram) > 0:
+def _check_covariance(name: str, each: np.ndarray, counts: np.ndarray) -> None:
+    """Refuse the blocks of a matrix that is not finite, symmetric and positive semidefinite, or is zero."""
+    fine = bool(np.isfinite(each).all())
+    fine = fine and bool(np.allclose(each, each.conj().swapaxes(-1, -2), atol=ROUND_OFF * np.abs(each).max()))
+    smallest = float(np.linalg.eigvalsh(each).min()) if fine else np.nan
+    trace = float(counts @ np.einsum("faa->f", each).real)
+    if not smallest >= -ROUND_OFF * trace or not trace > 0:
         raise ValueError(
             refusal(
                 f"{name} must be finite, symmetric, without negative eigenvalues, and not zero.",
                 smallest_eigenvalue=smallest,
-                trace=float(np.trace(gram)),
+                trace=trace,
             )
         )

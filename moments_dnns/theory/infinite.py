@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -22,7 +23,9 @@ from moments_dnns.moments import derive
 
 from .batch_norm import ACCURACIES
 from .channels import Channels, LayerSettings, after_addition, after_step, gaussian, rescaled, true_moments
-from .gram import Grams, checked_grams, mean_diagonal
+from .features import Features
+from .gram import checked_grams, mean_diagonal
+from .translations import num_translations
 
 POINTS_FOR_THREADS = 512  # from this number of points on, products of matrices gain from several threads
 
@@ -53,7 +56,7 @@ class Prediction(dict[str, np.ndarray]):
 
 def infinite_width(
     architecture: str | Architecture,
-    gram: np.ndarray,
+    gram: np.ndarray | Features,
     total_depth: int,
     *,
     kernel_size: int = 1,
@@ -74,7 +77,10 @@ def infinite_width(
     Args:
         architecture: A name of `ARCHITECTURES`, or an `Architecture`.
         gram: `K_ab`, the mean over channels of x_a x_b for the signal x after the first convolution, of shape (M, M).
-            The M = batch * spatial_size**2 points are in the order image, row, column.
+            The M = batch * spatial_size**2 points are in the order image, row, column. With periodic boundaries, a
+            matrix that does not change when all images are translated together may be given by its rows of the first
+            pixel of each image, of shape (batch, M). `Features` are averaged over all translations: what is returned
+            is then approximate, but for the steps before the first ReLU.
         total_depth: Number of layers, or of residual units.
         kernel_size: Side of the kernels in pixels.
         boundary: `"periodic"`, `"symmetric"` or `"zero_padding"`.
@@ -117,16 +123,21 @@ def infinite_width(
                 boundary=boundary,
             )
         )
+    start = _start(gram, noise_gram, cross_gram, side**2)
+    if num_translations(start.grams.signal) > 1 and boundary != "periodic":
+        raise ValueError(
+            refusal("translations change what a convolution does unless its boundary is periodic.", boundary=boundary)
+        )
     settings = LayerSettings(
         read_pixels(side, side, kernel_size, boundary),
         non_negative("epsilon", epsilon),
         one_of(ACCURACIES)("accuracy", accuracy),
     )
     wanted = _checked_layers(layers, depth)
-    propagated = _layers(checked, repeats, checked_grams(gram, noise_gram, cross_gram, side**2), settings)
+    propagated = _layers(checked, repeats, start, settings)
     tables = []
     # With small matrices, threads wait for each other: ten times slower on a machine that is not idle.
-    with threadpool_limits(1 if len(gram) < POINTS_FOR_THREADS else None):
+    with threadpool_limits(1 if len(start.grams.signal) < POINTS_FOR_THREADS else None):
         for layer, units in enumerate(islice(propagated, wanted[-1]), start=1):
             if layer in wanted:
                 tables.append(_table(checked, *units))
@@ -134,6 +145,16 @@ def infinite_width(
     # All layers but the first begin after a ReLU: moments that are known in the first layer only are left out.
     names = [name for name in tables[0] if all(name in table for table in tables)]
     return Prediction({name: np.array([table[name] for table in tables]) for name in names})
+
+
+def _start(gram: Any, noise_gram: Any, cross_gram: Any, pixels: int) -> Channels:
+    """Return the channels of given second moments, or of features, or refuse them."""
+    if not isinstance(gram, Features):
+        return gaussian(checked_grams(gram, noise_gram, cross_gram, pixels))
+    if noise_gram is not None or cross_gram is not None:
+        raise ValueError(refusal("Features have their own noise.", noise_gram=noise_gram, cross_gram=cross_gram))
+    averaged = gram.averaged_grams()
+    return gaussian(checked_grams(*averaged, pixels), gram)
 
 
 def _checked_layers(layers: Sequence[int] | None, depth: int) -> list[int]:
@@ -165,10 +186,10 @@ def _table(
 
 
 def _layers(
-    architecture: Architecture, repeats: int, start: Grams, settings: LayerSettings
+    architecture: Architecture, repeats: int, start: Channels, settings: LayerSettings
 ) -> Iterator[tuple[list[Channels], float, float]]:
     """Yield the channels at all places of each layer, and the logarithms of the squares of their units, without end."""
-    channels = gaussian(start)
+    channels = start
     log_signal = log_noise = 0.0
     while True:
         before, places = channels, [channels]

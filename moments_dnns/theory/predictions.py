@@ -1,10 +1,12 @@
 """Theory for an experiment's own data: infinitely wide networks for the batches that its realizations draw.
 
-The predictions are exact for the given images and noise, as averages over the weights alone.
+The predictions are exact for the given images and noise, as averages over the weights alone; beyond `gram.MOST_POINTS`
+points they are averages over translations of the images too, which is approximate.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +17,11 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from moments_dnns import _seeds
-from moments_dnns._validation import refusal, whole
+from moments_dnns._validation import refusal, warn, whole
 from moments_dnns.data import Batch, Images, draw_batch
-from moments_dnns.descriptions.boundaries import PADDED, read_pixels
 from moments_dnns.descriptions.experiment import Experiment
 
-from .gram import MOST_POINTS, Grams
+from .first_convolution import AVERAGED, averages_translations, first_features
 from .infinite import Prediction, infinite_width
 
 # The parameters of experiments for which the theory holds.
@@ -32,61 +33,7 @@ ASSUMPTIONS = {
     "statistics": "constant",
 }
 
-
 SECONDS_BEFORE_BAR = 2.0  # of a prediction
-
-
-def first_grams(experiment: Experiment, signal: np.ndarray, noise: np.ndarray) -> Grams:
-    """Return the Gram matrices after the first convolution, averaged over its weights.
-
-    Formula: `K_ab` is the mean, over the entries of the kernel and the input channels, of the product of the pixels
-    that the convolution reads for the points a and b; zero padding is 0.
-
-    Args:
-        experiment: The description of the experiment.
-        signal: The signal of a batch, of shape (batch, height, width, channels), or (batch, 1, 1, channels) if the
-            network is fully connected.
-        noise: Its noise, of the same shape.
-
-    Returns:
-        `Grams` over the batch * height * width points after the convolution.
-
-    Raises:
-        ValueError: If there are more points than `infinite_width` takes.
-
-    Example:
-
-    >>> experiment = Experiment("vanilla", 2, 1, 4, 2, 1, num_computations=1)
-    >>> first_grams(experiment, np.ones((2, 1, 1, 3)), np.eye(2, 3).reshape(2, 1, 1, 3)).cross.round(3).tolist()
-    [[0.333, 0.333], [0.333, 0.333]]
-
-    Reference: equation 1 of arXiv 1811.03087.
-    """
-    batch, height, width, _ = signal.shape
-    reads = read_pixels(height, width, experiment.kernel_size, experiment.boundary, experiment.first_strides)
-    pixels = reads.shape[1]
-    points = batch * pixels
-    if points > MOST_POINTS:
-        raise ValueError(
-            refusal(
-                f"the exact theory takes at most {MOST_POINTS} points, which are images times pixels of a layer. "
-                f"Layers of {pixels} pixels need a batch_size of at most {MOST_POINTS // pixels}.",
-                batch_size=batch,
-                points=points,
-            )
-        )
-    x, dx = (_patches(each, reads).reshape(points, -1) for each in (signal, noise))
-    entries = x.shape[1]
-    return Grams(x @ x.T / entries, dx @ dx.T / entries, x @ dx.T / entries)
-
-
-def _patches(images: np.ndarray, reads: np.ndarray) -> np.ndarray:
-    """Return the pixels that a kernel reads, of shape (batch, pixels of the output, kernel entries, channels)."""
-    batch, height, width, channels = images.shape
-    pixels = np.asarray(images, np.float64).reshape(batch, height * width, channels)
-    # One more pixel, which is zero, for the padding: its number -1 is that of the last one.
-    padded = np.concatenate([pixels, np.zeros((batch, -PADDED, channels))], axis=1)
-    return padded[:, reads.T]
 
 
 def predict(
@@ -94,17 +41,21 @@ def predict(
     signal: np.ndarray,
     noise: np.ndarray,
     *,
+    symmetry: str = "auto",
     accuracy: str = "exact",
     advance: Callable[[], object] = int,
 ) -> Prediction:
     """Return the moments of an infinitely wide network at the measured layers of an experiment, for one batch.
 
-    They are exact for the given images and noise, as averages over the weights alone.
+    They are exact for the given images and noise, as averages over the weights alone. Where there are too many points
+    for that and the boundary is periodic, second moments are averaged over translations of the images, with a warning.
 
     Args:
         experiment: The description of the experiment; its width and its number of realizations do not matter.
-        signal: The signal of the batch, of the shape in `first_grams`.
+        signal: The signal of the batch, as for `first_features`.
         noise: Its noise, of the same shape.
+        symmetry: `"translations"` averages over them from the first ReLU on, `"none"` does not, and `"auto"` does where
+            there are more than `gram.MOST_POINTS` points. The errors are in docs/theory.md.
         accuracy: `"exact"` or `"figure"`, as for `infinite_width`.
         advance: Called after every layer.
 
@@ -112,7 +63,7 @@ def predict(
         Arrays of shape (num_computations,), by the names of `infinite_width`.
 
     Raises:
-        ValueError: If the images are not square, and as for `first_grams` and `infinite_width`.
+        ValueError: If the images are not square, and as for `averages_translations` and `infinite_width`.
 
     Example:
 
@@ -131,19 +82,22 @@ def predict(
         raise ValueError(
             refusal("images must be square, and have noise of their shape.", signal=signal.shape, noise=noise.shape)
         )
-    grams = first_grams(experiment, signal, noise)
-    pixels = len(grams.signal) // len(signal)
+    averaged = averages_translations(experiment, signal.shape, symmetry)
+    if averaged and symmetry == "auto":
+        warn(AVERAGED)
+    features = first_features(experiment, signal, noise)
+    grams = None if averaged else features.grams()
     return infinite_width(
         experiment.architecture,
-        grams.signal,
+        features if grams is None else grams.signal,
         experiment.total_depth,
         kernel_size=experiment.kernel_size,
         boundary=experiment.boundary,
-        spatial_size=round(pixels**0.5),
+        spatial_size=math.isqrt(features.signal.shape[1]),
         res_depth=experiment.res_depth,
         epsilon=experiment.epsilon,
-        noise_gram=grams.noise,
-        cross_gram=grams.cross,
+        noise_gram=None if grams is None else grams.noise,
+        cross_gram=None if grams is None else grams.cross,
         layers=experiment.depth.tolist(),
         accuracy=accuracy,
         advance=advance,
@@ -155,6 +109,7 @@ def predict_experiment(
     images: Images,
     realizations: Sequence[int] | None = None,
     *,
+    symmetry: str = "auto",
     accuracy: str = "exact",
     verbose: bool = False,
 ) -> Prediction:
@@ -164,6 +119,7 @@ def predict_experiment(
         experiment: The description of the experiment.
         images: Its images, from `load_images`.
         realizations: The indices of the realizations; by default the first 8 of the experiment.
+        symmetry: As for `predict`.
         accuracy: `"exact"` or `"figure"`, as for `infinite_width`.
         verbose: Whether to show a progress bar, once it has taken `SECONDS_BEFORE_BAR`.
 
@@ -194,12 +150,17 @@ def predict_experiment(
     batches = [
         draw_batch(images, experiment.batch_size, flatten=experiment.fully_connected, seed=seed) for seed in seeds
     ]
+    if symmetry == "auto" and averages_translations(experiment, batches[0].signal.shape, symmetry):
+        warn(AVERAGED)  # once
+        symmetry = "translations"
     with tqdm(
         total=len(batches) * experiment.total_depth, unit="layer", disable=not verbose, delay=SECONDS_BEFORE_BAR
     ) as bar:
 
         def predicted(batch: Batch) -> Prediction:
-            return predict(experiment, batch.signal, batch.noise, accuracy=accuracy, advance=bar.update)
+            return predict(
+                experiment, batch.signal, batch.noise, symmetry=symmetry, accuracy=accuracy, advance=bar.update
+            )
 
         # One thread for each batch, and one for its products: NumPy lets them run at the same time.
         if len(batches) == 1:

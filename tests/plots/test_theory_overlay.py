@@ -11,7 +11,7 @@ from moments_dnns.data import load_images
 from moments_dnns.plots import theory_overlay
 from moments_dnns.plots.experiments import plot_architecture, plot_bn_ff, plot_bn_res, plot_vanilla, plot_vanilla_histo
 from moments_dnns.plots.figures import FIGURES
-from moments_dnns.plots.theory_lines import EXACT, RELATION
+from moments_dnns.plots.theory_lines import AVERAGED, EXACT, RELATION
 from moments_dnns.plots.theory_overlay import MOST_BATCHES
 from moments_dnns.theory import closed_forms
 from moments_dnns.theory.finite import log_norm_density
@@ -123,11 +123,45 @@ def test_any_architecture_whose_steps_are_known_has_its_curves():
 @pytest.mark.parametrize(("batch_size", "number"), [(64, 4), (128, 4), (256, 1), (440, 1)])
 def test_the_number_of_batches_is_what_a_figure_can_wait_for(batch_size, number):
     experiment = measured("bn_ff", total_depth=200, num_channels=512, batch_size=batch_size).experiment
-    assert theory_overlay.affordable(experiment, load_images("photo")) == number
+    assert theory_overlay.affordable(experiment, load_images("photo")) == ("none", number)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"batch_size": 8, "total_depth": 8}, ("none", 1)),
+        ({"batch_size": 16, "total_depth": 8}, ("translations", 4)),
+        ({"batch_size": 64, "total_depth": 200}, ("translations", 1)),
+    ],
+)
+def test_too_many_pixels_are_averaged_over_translations(changes, expected):
+    experiment = measured("bn_ff", kernel_size=3, **changes).experiment
+    assert theory_overlay.affordable(experiment, load_images("photo")) == expected
+
+
+def test_a_figure_says_that_its_theory_is_averaged(tmp_path, monkeypatch):
+    small = load_images("photo").images[:40, ::4, ::4]
+    np.save(tmp_path / "small.npy", small)
+    monkeypatch.chdir(tmp_path)
+    moments = measured("bn_ff", kernel_size=3, dataset="small.npy")
+    theory = predict_experiment(moments.experiment, load_images("small.npy"), range(4), symmetry="translations")
+    monkeypatch.setattr(theory_overlay, "MOST_WORK", 1.0)
+    figure = plot_bn_ff(moments, theory=True)
+    (line,) = lines_like(figure.axes[1], AVERAGED)
+    np.testing.assert_allclose(10**line, np.exp(log_mean(theory["log_chi_loc4"])), rtol=1e-4)
+    words = [text.get_text() for text in figure.legends[-1].get_texts()]
+    assert words[0] == "infinite width: approximate, averaged over translations; batches: 4"
+    assert not any("infinite width: exact" in each for each in words)
+    assert not lines_like(figure.axes[1], EXACT)
 
 
 UNREACHED = {
-    "too many points": (plot_bn_ff, {"kernel_size": 3, "batch_size": 64}, "a batch of 8 would do"),
+    "too many points": (
+        plot_bn_ff,
+        {"kernel_size": 3, "batch_size": 64, "boundary": "zero_padding"},
+        "a batch of 8 would do",
+    ),
+    "too many translations": (plot_bn_ff, {"kernel_size": 3, "batch_size": 512}, "a batch of 256 would do"),
     "another activation": (plot_bn_ff, {"activation": "tanh"}, "activation='tanh'"),
     "images that are gone": (plot_bn_ff, {"dataset": "gone.npy"}, "gone.npy"),
     "convolutional histograms": (plot_vanilla_histo, {"kernel_size": 3, "architecture": "vanilla"}, "fully connected"),

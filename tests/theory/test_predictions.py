@@ -10,9 +10,10 @@ from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.theory import closed_forms, predictions
 from moments_dnns.theory.batch_norm import ACCURACIES
 from moments_dnns.theory.closed_forms import residual_sensitivity
+from moments_dnns.theory.first_convolution import first_grams
 from moments_dnns.theory.gram import MOST_POINTS
 from moments_dnns.theory.infinite import Prediction, infinite_width
-from moments_dnns.theory.predictions import first_grams, predict, predict_experiment
+from moments_dnns.theory.predictions import predict, predict_experiment
 from tests.support import oracle, wide
 from tests.support.oracle import convolve
 
@@ -218,7 +219,7 @@ def test_predictions_refuse_what_they_cannot_do():
         predict(experiment, np.ones((2, 2, 1, 3)), np.ones((2, 2, 1, 3)))
     many = MOST_POINTS // 256 + 1
     with pytest.raises(ValueError, match=f"Layers of 256 pixels need a batch_size of at most {many - 1}"):
-        predict(attrs.evolve(experiment, kernel_size=3), *np.zeros((2, many, 32, 32, 1)))
+        predict(attrs.evolve(experiment, kernel_size=3, boundary="symmetric"), *np.zeros((2, many, 32, 32, 1)))
 
 
 SHORT = Experiment("bn_ff", 30, 1, 8, 24, 3, dataset="photo", num_computations=3)
