@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from moments_dnns._datasets import DATASETS
 from moments_dnns.data import Images, check_dataset, dataset_label, load_images
 from moments_dnns.descriptions.architecture import Architecture
 from moments_dnns.descriptions.experiment import Experiment
@@ -132,13 +134,13 @@ def run_experiment(
 
 @contextmanager
 def _reachable(dataset: Any, images: Images, executor: Executor | None) -> Iterator[Any]:
-    """Give workers of this machine the path to a copy of an array, instead of the array with every chunk."""
-    if not (isinstance(dataset, np.ndarray) and isinstance(executor, WorkerPool)):
+    """Give workers of this machine the path to a copy of the images, which takes less time than making them again."""
+    if not isinstance(executor, WorkerPool) or (isinstance(dataset, str | os.PathLike) and dataset not in DATASETS):
         yield dataset
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "images.npy"
-        np.save(path, dataset)
+        np.save(path, dataset if isinstance(dataset, np.ndarray) else images.images)
         yield path
 
 
