@@ -16,12 +16,18 @@ from moments_dnns.results.moments import Moments
 
 from .arrays import labelled, read_logarithms
 from .docstrings import with_shared_docstring
-from .figures import MODEL_LAYERS
+from .figures import MODEL_LAYERS, MODEL_PANELS
 from .panels import draw_panels
-from .specs import ShownExperiment
+from .specs import Drawing, ShownExperiment
 from .style import PaperFigure, Path, check, save, styled
 
-RANKS = ("reff_signal", "reff_noise")
+# Arrays of some layers only, with the moments that tell of which.
+OF_SOME_LAYERS = {
+    "reff_signal": "reff_signal",
+    "reff_noise": "reff_noise",
+    "reff_tokens": "reff_tokens",
+    "token_distance": "cosine_tokens",
+}
 
 MOST_NAMES = 40  # of layers that are legible below a figure of this width
 
@@ -32,8 +38,9 @@ def plot_layers(moments: Moments | Mapping[str, Moments], *, path: Path = None, 
 
     Panels: (a) chi, (b) its growth, chi after a layer over chi of its inputs taken together, (c) the distribution of
     the signal, mu4 / mu2^2 and nu1 / sqrt(nu2), which are 3 and 0.80 for a Gaussian, (d) effective ranks of noise and
-    signal, joined from one layer of which they were taken to the next. Curves are means over realizations, bands hold
-    the 16th to 84th percentile. Every other block is shaded.
+    signal, joined from one layer of which they were taken to the next. Where all have them, there are panels of the
+    norm of gradients, and of the tokens of a sequence: their effective rank, and 1 minus the cosine of two. Curves are
+    means over realizations, bands hold the 16th to 84th percentile. Every other block is shaded.
     The verdicts of `diagnose` are below.
 
     Args:
@@ -56,12 +63,17 @@ def plot_layers(moments: Moments | Mapping[str, Moments], *, path: Path = None, 
     Reference: section 3 of arXiv 1811.03087.
     """
     check(path, use_tex)
-    shown = [ShownExperiment(label, _logarithms(each)) for label, each in labelled(moments).items()]
+    arrays = {label: layer_arrays(each) for label, each in labelled(moments).items()}
+    added = [panel for name, panel in MODEL_PANELS.items() if all(name in each for each in arrays.values())]
+    drawing = Drawing((*MODEL_LAYERS.panels, *added), MODEL_LAYERS.depth)
+    shown = [
+        ShownExperiment(label, _logarithms(each, arrays[label], drawing)) for label, each in labelled(moments).items()
+    ]
     with styled(use_tex):
-        rows = len(MODEL_LAYERS.panels)
+        rows = len(drawing.panels)
         figure = PaperFigure(figsize=(6.8, 1.75 * rows + 0.8), layout="constrained", use_tex=use_tex)
         all_axes = figure.subplots(rows, 1, sharex=True)
-        draw_panels(figure, all_axes, MODEL_LAYERS, shown)
+        draw_panels(figure, all_axes, drawing, shown)
         for axes in all_axes:
             axes.label_outer()
         if shown[0].label is None:
@@ -73,21 +85,21 @@ def plot_layers(moments: Moments | Mapping[str, Moments], *, path: Path = None, 
     return figure
 
 
-def _logarithms(moments: Moments) -> dict[str, Any]:
-    """Return what `read_logarithms` does, with ranks between layers of which they were taken on the line between them.
+def _logarithms(moments: Moments, arrays: dict[str, np.ndarray], drawing: Drawing) -> dict[str, Any]:
+    """Return what `read_logarithms` does, with what some layers have on the line between them.
 
     Before the first of these and behind the last they are NaN, without a warning.
     """
-    arrays = layer_arrays(moments)
-    outside = dict[str, np.ndarray]()
-    for name in RANKS:
-        taken = np.flatnonzero(moments.experiment.is_taken(name))
+    joined, outside = dict(arrays), dict[str, np.ndarray]()
+    for name in arrays.keys() & OF_SOME_LAYERS.keys():
+        taken = np.flatnonzero(moments.experiment.is_taken(OF_SOME_LAYERS[name]))
         layers = np.arange(arrays[name].shape[1])
         ends = (taken[0], taken[-1]) if taken.size else (1, 0)
         outside[name] = (layers < ends[0]) | (layers > ends[1])
         rows = [np.interp(layers, taken, row[taken]) if taken.size else np.ones(len(layers)) for row in arrays[name]]
-        arrays[name] = np.stack(rows)
-    logarithms = read_logarithms("layers", arrays, MODEL_LAYERS)
+        joined[name] = np.stack(rows)
+    logarithms = read_logarithms("layers", joined, drawing)
+    outside = {name: columns for name, columns in outside.items() if name in logarithms}
     return logarithms | {name: np.where(columns, np.nan, logarithms[name]) for name, columns in outside.items()}
 
 
