@@ -28,7 +28,7 @@ from .noise import chosen_noise, drawn_cotangents, drawn_noise, given_noise, noi
 from .ranks import attentions, ranked
 from .recording import unchanged
 from .route import Route, channels_first, integers_among, route, without_idle
-from .tracing import Trace, trace
+from .tracing import trace
 from .weights import Weights, weights
 
 
@@ -49,6 +49,7 @@ class Measurement:
         values: The values of its variables.
         noise: The noise that was given, or None where it is drawn.
         run: The compiled pass.
+        settings: The hash of the settings of all layers.
     """
 
     description: Characterization
@@ -56,6 +57,7 @@ class Measurement:
     values: Weights
     noise: Sequence[np.ndarray | None]
     run: Callable[[Sequence[Any], Sequence[np.ndarray], Sequence[np.ndarray]], np.ndarray]
+    settings: str
 
     @classmethod
     def prepare(
@@ -121,7 +123,7 @@ class Measurement:
             compute_reff_signal=compute_reff_signal,
             compute_reff_noise=compute_reff_noise,
             ranked=ranked(path, patterns_of_ranks),
-            sha256=_hash(traced, model, with_weights=not reinitialize),
+            sha256=_hash(traced.sha256, model, with_weights=not reinitialize),
             statistics=statistics,
             gradients=gradients,
             tokens=tokens,
@@ -141,7 +143,13 @@ class Measurement:
             statistics == "differentiated",
             traced.outputs if gradients else (),
         )
-        return cls(description, forward, values, given, passes(forward))
+        return cls(description, forward, values, given, passes(forward), traced.sha256)
+
+    def described(self, model: keras.Model) -> Characterization:
+        """Return the description with the hash of the weights that the model has now, where these are kept."""
+        return attrs.evolve(
+            self.description, sha256=_hash(self.settings, model, with_weights=not self.description.reinitialize)
+        )
 
     def facts(self) -> dict[str, Any]:
         """Return what causes are found from, for the provenance: see `facts.layer_facts`."""
@@ -188,9 +196,9 @@ def _shapes(path: Route, fed: Feed, channels_first: bool) -> tuple[tuple[int, ..
     return tuple((*shape[1:], shape[0]) if channels_first and len(shape) > 1 else tuple(shape) for shape in shapes)
 
 
-def _hash(traced: Trace, model: keras.Model, with_weights: bool) -> str:
+def _hash(settings: str, model: keras.Model, with_weights: bool) -> str:
     """Return the hash of what is called with what settings, and perhaps of the weights."""
-    digest = hashlib.sha256(traced.sha256.encode())
+    digest = hashlib.sha256(settings.encode())
     for variable in model.weights if with_weights else ():
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(keras.ops.copy(variable))).data)
     return digest.hexdigest()

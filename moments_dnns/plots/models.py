@@ -10,8 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from moments_dnns._validation import refusal, whole
 from moments_dnns.analysis.diagnosis import diagnose
 from moments_dnns.analysis.model_layers import blocks, layer_arrays
+from moments_dnns.results.history import MomentsHistory
 from moments_dnns.results.moments import Moments
 
 from .arrays import labelled, read_logarithms
@@ -63,12 +65,55 @@ def plot_layers(moments: Moments | Mapping[str, Moments], *, path: Path = None, 
     Reference: section 3 of arXiv 1811.03087.
     """
     check(path, use_tex)
-    arrays = {label: layer_arrays(each) for label, each in labelled(moments).items()}
+    results = labelled(moments)
+    if None not in results:
+        return _drawn(results, None, "", path, use_tex)
+    alone = results[None]
+    layer_arrays(alone)  # refuses what is no model
+    return _drawn(results, [str(name) for name in alone["layer"]], diagnose(alone).line, path, use_tex)
+
+
+@with_shared_docstring
+def plot_training(history: MomentsHistory, *, count: int = 6, path: Path = None, use_tex: bool = False) -> Figure:
+    """Draw the moments along the layers of a model at several steps of its training, in the panels of `plot_layers`.
+
+    Args:
+        history: What a `MomentsLogger` has measured.
+        count: Largest number of steps, evenly spaced among those that were measured, the first and the last among them.
+
+    Raises:
+        TypeError: If `history` is anything else.
+        ValueError: If `count` is less than 2, the suffix of `path` is another, or LaTeX is asked for and not installed.
+
+    Example:
+
+    >>> from moments_dnns import Moments
+    >>> from moments_dnns.descriptions.characterization import Characterization
+    >>> model = Characterization("net", ("image", "dense"), ((), (0,)), 1, (8, 4, 4, 1), "array-0123")
+    >>> result = Moments({name: np.ones((1, 2)) for name in model.array_names}, model)
+    >>> figure = plot_training(MomentsHistory([0, 100], [result, result]))
+    >>> [text.get_text() for text in figure.legends[0].get_texts()]
+    ['step 0', 'step 100']
+
+    Reference: section 3 of arXiv 1811.03087, for the moments.
+    """
+    check(path, use_tex)
+    if not isinstance(history, MomentsHistory):
+        raise TypeError(refusal("history must be that of a MomentsLogger.", history=type(history).__name__))
+    last = len(history.steps) - 1
+    shown = sorted({round(each) for each in np.linspace(0, last, min(whole(2)("count", count), last + 1))})
+    results: dict[str | None, Moments] = {f"step {history.steps[each]}": history.moments[each] for each in shown}
+    return _drawn(results, [str(name) for name in history["layer"]], "", path, use_tex)
+
+
+def _drawn(
+    results: Mapping[str | None, Moments], names: Sequence[str] | None, line: str, path: Path, use_tex: bool
+) -> Figure:
+    """Return the figure of results, with the names of layers where these are the same, and a line below."""
+    arrays = {label: layer_arrays(each) for label, each in results.items()}
     added = [panel for name, panel in MODEL_PANELS.items() if all(name in each for each in arrays.values())]
     drawing = Drawing((*MODEL_LAYERS.panels, *added), MODEL_LAYERS.depth)
-    shown = [
-        ShownExperiment(label, _logarithms(each, arrays[label], drawing)) for label, each in labelled(moments).items()
-    ]
+    shown = [ShownExperiment(label, _logarithms(each, arrays[label], drawing)) for label, each in results.items()]
     with styled(use_tex):
         rows = len(drawing.panels)
         figure = PaperFigure(figsize=(6.8, 1.75 * rows + 0.8), layout="constrained", use_tex=use_tex)
@@ -76,11 +121,11 @@ def plot_layers(moments: Moments | Mapping[str, Moments], *, path: Path = None, 
         draw_panels(figure, all_axes, drawing, shown)
         for axes in all_axes:
             axes.label_outer()
-        if shown[0].label is None:
-            names = [str(name) for name in moments["layer"]]
+        if names is not None:
             _shade_blocks(all_axes, names)
-            figure.supxlabel(diagnose(moments).line, fontsize=11)
             _name_layers(all_axes[-1], [name.replace("_", r"\_") if use_tex else name for name in names])
+        if line:
+            figure.supxlabel(line, fontsize=11)
     save(figure, path)
     return figure
 
