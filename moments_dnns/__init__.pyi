@@ -12,6 +12,7 @@ from .characterization.checks import assert_well_behaved as assert_well_behaved
 from .characterization.rescaling import Rescaled as Rescaled
 from .characterization.rescaling import rescale as rescale
 from .characterization.run import characterize as characterize
+from .characterization.scaling import sweep as sweep
 from .characterization.training import MomentsLogger as MomentsLogger
 from .data import load_images as load_images
 from .descriptions.architecture import ARCHITECTURES as ARCHITECTURES
@@ -28,6 +29,7 @@ from .plots.models import plot_layers as plot_layers
 from .plots.models import plot_training as plot_training
 from .plots.pages import report as report
 from .plots.pruning import prune_experiment as prune_experiment
+from .plots.widths import plot_sweep as plot_sweep
 from .results.experiments import delete_experiment as delete_experiment
 from .results.experiments import list_experiments as list_experiments
 from .results.experiments import load_experiment as load_experiment

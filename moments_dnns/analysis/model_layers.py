@@ -152,10 +152,10 @@ def layer_summary(moments: Moments, count: int = 10) -> str:
         back = DECIBELS * (arrays["log_gradient"][:, 0] - arrays["log_gradient"][:, -1]).mean()
         title += f"; the gradient grows by {back:.1f} dB from the last to the first"
     named = [f"  cause: {cause}" for cause in causes(moments)]
-    return "\n".join([title, *(_aligned([header, *table]) if table else []), *named])
+    return "\n".join([title, *(aligned([header, *table]) if table else []), *named])
 
 
-def _aligned(table: Sequence[tuple[str, ...]]) -> Iterator[str]:
+def aligned(table: Sequence[tuple[str, ...]]) -> Iterator[str]:
     """Yield the lines of a table, with the first column aligned to the left and the others to the right."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for name, *numbers in table:
@@ -174,3 +174,15 @@ def _with_error(values: np.ndarray) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" + "s" * (number != 1)
+
+
+def evenly_spaced(items: Sequence[object], count: int) -> list[int]:
+    """Return the positions of at most so many items, evenly spaced, the first and the last among them.
+
+    Example:
+
+    >>> evenly_spaced(["a", "b", "c", "d", "e"], 3)
+    [0, 2, 4]
+    """
+    last = len(items) - 1
+    return sorted({round(each) for each in np.linspace(0, last, min(count, last + 1))})

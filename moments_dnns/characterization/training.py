@@ -80,7 +80,7 @@ class MomentsLogger(keras.callbacks.Callback):
         self.path = None if path is None else Path(path)
         self._board = None if log_dir is None else _board(log_dir)
         self._inputs = first_batch(inputs)
-        self._arguments = _arguments(options)
+        self._arguments = arguments_of(options)
         self._steps: list[int] = []
         self._moments: list[Moments[Characterization]] = []
         self._step = self._start = 0  # batches so far, and at the beginning of the epoch
@@ -152,7 +152,7 @@ class MomentsLogger(keras.callbacks.Callback):
             _add_lines(file, {"step": self._step, "epoch": self._epoch}, moments, header=is_first)
 
 
-def _arguments(options: Mapping[str, Any]) -> dict[str, Any]:
+def arguments_of(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of `Measurement.prepare`: those that are given, and the defaults of `characterize`."""
     prepared = inspect.signature(Measurement.prepare).parameters.values()
     names = [each.name for each in prepared if each.kind is each.KEYWORD_ONLY]

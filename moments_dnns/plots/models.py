@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from moments_dnns._validation import refusal, whole
 from moments_dnns.analysis.diagnosis import diagnose
-from moments_dnns.analysis.model_layers import blocks, layer_arrays
+from moments_dnns.analysis.model_layers import blocks, evenly_spaced, layer_arrays
 from moments_dnns.results.history import MomentsHistory
 from moments_dnns.results.moments import Moments
 
@@ -100,8 +100,7 @@ def plot_training(history: MomentsHistory, *, count: int = 6, path: Path = None,
     check(path, use_tex)
     if not isinstance(history, MomentsHistory):
         raise TypeError(refusal("history must be that of a MomentsLogger.", history=type(history).__name__))
-    last = len(history.steps) - 1
-    shown = sorted({round(each) for each in np.linspace(0, last, min(whole(2)("count", count), last + 1))})
+    shown = evenly_spaced(history.steps, whole(2)("count", count))
     results: dict[str | None, Moments] = {f"step {history.steps[each]}": history.moments[each] for each in shown}
     return _drawn(results, [str(name) for name in history["layer"]], "", path, use_tex)
 
@@ -123,7 +122,7 @@ def _drawn(
             axes.label_outer()
         if names is not None:
             _shade_blocks(all_axes, names)
-            _name_layers(all_axes[-1], [name.replace("_", r"\_") if use_tex else name for name in names])
+            name_layers(all_axes[-1], [name.replace("_", r"\_") if use_tex else name for name in names])
         if line:
             figure.supxlabel(line, fontsize=11)
     save(figure, path)
@@ -154,7 +153,7 @@ def _shade_blocks(all_axes: Sequence[Axes], names: Sequence[str]) -> None:
             axes.axvspan(start + 0.5, start + length + 0.5, color="0.93", zorder=0, linewidth=0)
 
 
-def _name_layers(axes: Axes, names: Sequence[str]) -> None:
+def name_layers(axes: Axes, names: Sequence[str]) -> None:
     """Label the axis of depth with the names of layers: with all, or with evenly spaced ones, the last among them."""
     step = math.ceil(len(names) / MOST_NAMES)
     named = np.arange(len(names) - 1, -1, -step)[::-1]
