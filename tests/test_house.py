@@ -64,6 +64,7 @@ AT_THE_TOP = {
             "style",
             "theory_lines",
             "ticks",
+            "widths",
         )
     },
 }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import numpy as np
 
 from moments_dnns._validation import refusal
-from moments_dnns.descriptions.characterization import Characterization
 from moments_dnns.moments import kept_name, stored_name
 from moments_dnns.results.moments import Moments
 
@@ -30,6 +31,7 @@ class WidthSweep:
 
     Example:
 
+    >>> from moments_dnns.descriptions.characterization import Characterization
     >>> model = Characterization("net", ("x", "dense"), ((), (0,)), 4, (8, 2), "array-0123")
     >>> narrow, wide = (
     ...     Moments({name: np.full((4, 2), (1, width ** 0.5)) for name in model.array_names}, model)
@@ -42,7 +44,7 @@ class WidthSweep:
     """
 
     widths: tuple[int, ...]
-    moments: tuple[Moments[Characterization], ...]
+    moments: tuple[Moments[Any], ...]
 
     def __attrs_post_init__(self) -> None:
         shapes = {(len(each["layer"]), each.num_realizations) for each in self.moments}
