@@ -12,6 +12,7 @@ from moments_dnns.analysis.model_layers import evenly_spaced
 from moments_dnns.analysis.statistics import log_mean
 from moments_dnns.analysis.widths import COLUMNS, WidthSweep
 
+from .curves import set_axes
 from .docstrings import with_shared_docstring
 from .models import name_layers
 from .style import MARKERS, SEQUENCE, PaperFigure, Path, check, save, styled
@@ -54,13 +55,15 @@ def plot_sweep(found: WidthSweep, *, path: Path = None, use_tex: bool = False) -
     names = [name.replace("_", r"\_") if use_tex else name for name in found.layers]
     curves = evenly_spaced(names, MOST_CURVES)
     colors = SEQUENCE(np.linspace(0, 1, len(curves)))
+    widths = np.log10(found.widths)
     with styled(use_tex):
         figure = PaperFigure(figsize=(6.8, 2.1 * len(taken) + 1.2), layout="constrained", use_tex=use_tex)
         all_axes = figure.subplots(len(taken), 2, squeeze=False, sharex="col")
         for (left, right), name in zip(all_axes, taken, strict=True):
             means = log_mean(found.logarithms(name)) * math.log10(math.e)
             for layer, color, marker in zip(curves, colors, MARKERS, strict=False):
-                left.loglog(found.widths, 10.0 ** means[layer], color=color, marker=marker, label=names[layer])
+                left.plot(widths, means[layer], color=color, marker=marker, label=names[layer])
+            set_axes(left, widths.tolist(), log=True)
             left.set_ylabel(f"${SYMBOLS[name]}$")
             right.set_ylabel(f"slope of ${SYMBOLS[name]}$")
             right.axhline(0, color="0.4", linewidth=0.7, linestyle=(0, (5, 3)), zorder=1)
@@ -68,8 +71,8 @@ def plot_sweep(found: WidthSweep, *, path: Path = None, use_tex: bool = False) -
                 ends = [[slope.value - slope.lower], [slope.upper - slope.value]] if slope.is_bounded else None
                 right.errorbar([layer + 1], [slope.value], ends, color="#0072B2", marker="o", markersize=3, capsize=2)
         all_axes[-1, 0].set_xlabel("width")
-        all_axes[-1, 0].set_xticks(found.widths, [str(width) for width in found.widths], minor=False)
-        all_axes[-1, 0].set_xticks([], minor=True)
+        all_axes[-1, 0].set_xticks(widths, [str(width) for width in found.widths])
+        all_axes[-1, 1].set_xlim(0.5, len(names) + 0.5)
         name_layers(all_axes[-1, 1], names)
         handles, labels = all_axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=math.ceil(len(labels) / 2))

@@ -75,7 +75,7 @@ def test_tables_and_figures_have_every_layer():
     figure = plot_sweep(found)
     left, right = figure.axes[:2]
     means = found.moments[1]["nu1_abs_signal"].mean(axis=0)
-    np.testing.assert_allclose([line.get_ydata()[1] for line in left.lines], means, rtol=1e-9)
+    np.testing.assert_allclose([10 ** line.get_ydata()[1] for line in left.lines], means, rtol=1e-9)
     marks = [line for line in right.lines if line.get_marker() == "o"]
     np.testing.assert_allclose(
         [line.get_ydata()[0] for line in marks], [each.value for each in found.slopes().values()]
