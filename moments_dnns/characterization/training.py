@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import keras
 import numpy as np
 
-from moments_dnns._backend import describe_device
+from moments_dnns._device import describe_device
 from moments_dnns._validation import refusal, warn, whole
 from moments_dnns.descriptions.characterization import Characterization
 from moments_dnns.execution.chunks import joined
