@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         plot_bn_res,
         plot_layers,
         plot_summary,
+        plot_sweep,
+        plot_training,
         plot_vanilla,
         plot_vanilla_histo,
     )
@@ -32,6 +34,8 @@ __all__ = [
     "plot_bn_res",
     "plot_layers",
     "plot_summary",
+    "plot_sweep",
+    "plot_training",
     "plot_vanilla",
     "plot_vanilla_histo",
 ]

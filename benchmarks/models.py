@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from .common import WriteSwitch, isolated, line, machine, number, peak_memory, t
 BATCH_SIZE, SIDE, TOKENS, WIDTH, DEPTH = 16, 64, 64, 128, 12
 HEADER = (
     "model | rows | first answer (s) | CPU of it (s) | again (s) | forward passes / realization | peak memory (GiB)"
-    " | forward pass (s) | with all outputs (s)"
+    " | forward pass (s) | with all outputs (s) | training step | logger | with gradients"
 )
 
 
@@ -37,6 +38,9 @@ class Seen(NamedTuple):
         forward: The same of a forward pass.
         outputs: The same of one that returns the outputs of all layers, with the mean squares of these.
         memory: Bytes that the process held at most.
+        step: The same of a step of training, forward and backward.
+        logged: The same of a measurement of `MomentsLogger` with its defaults, after the first.
+        gradients: The same with gradients.
     """
 
     rows: int
@@ -47,6 +51,9 @@ class Seen(NamedTuple):
     forward: float
     outputs: float
     memory: int
+    step: float
+    logged: float
+    gradients: float
 
 
 def application(name: str) -> Callable[[], tuple[Any, np.ndarray]]:
@@ -111,6 +118,7 @@ def measure(name: str, repeats: int) -> Seen:
     again, again_cpu, _ = run(1)
     several_cpu = run(1 + repeats)[1]
     memory = peak_memory()
+    step, logged, gradients = _training(model, inputs, repeats)
     every = keras.Model(model.inputs, [layer.output for layer in model.layers])
     return Seen(
         rows,
@@ -121,7 +129,31 @@ def measure(name: str, repeats: int) -> Seen:
         _cpu(lambda: model.predict_on_batch(inputs), repeats),
         _cpu(lambda: [np.mean(np.square(output)) for output in every.predict_on_batch(inputs)], repeats),
         memory,
+        step,
+        logged,
+        gradients,
     )
+
+
+def _training(model: Any, inputs: np.ndarray, repeats: int) -> tuple[float, float, float]:
+    """Return the time of all cores in a step of training, and in measurements along it, without and with gradients."""
+    from moments_dnns import MomentsLogger
+
+    targets = np.zeros((BATCH_SIZE, *model.output_shape[1:]), "float32")
+    model.compile("sgd", "mse")
+    step = _cpu(lambda: model.train_on_batch(inputs, targets), repeats)
+    logged = []
+    for gradients in (False, True):
+        logger = MomentsLogger(inputs, every=1, gradients=gradients)
+        logger.set_model(model)
+        logger.on_train_begin()
+        batches = iter(range(1 + repeats))
+        logged.append(_cpu(partial(_end_batch, logger, batches), repeats))
+    return step, logged[0], logged[1]
+
+
+def _end_batch(logger: Any, batches: Iterator[int]) -> None:
+    logger.on_train_batch_end(next(batches))
 
 
 def _cpu(call: Callable[[], Any], repeats: int) -> float:
@@ -146,6 +178,9 @@ def row(name: str, seen: Seen) -> list[str]:
         number(seen.memory / 2**30),
         number(seen.forward),
         number(seen.outputs),
+        number(seen.step / seen.forward),
+        number(seen.logged / seen.forward),
+        number(seen.gradients / seen.forward),
     ]
 
 

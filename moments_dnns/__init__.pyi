@@ -12,6 +12,8 @@ from .characterization.checks import assert_well_behaved as assert_well_behaved
 from .characterization.rescaling import Rescaled as Rescaled
 from .characterization.rescaling import rescale as rescale
 from .characterization.run import characterize as characterize
+from .characterization.scaling import sweep as sweep
+from .characterization.training import MomentsLogger as MomentsLogger
 from .data import load_images as load_images
 from .descriptions.architecture import ARCHITECTURES as ARCHITECTURES
 from .descriptions.architecture import Architecture as Architecture
@@ -24,14 +26,17 @@ from .plots.experiments import plot_summary as plot_summary
 from .plots.experiments import plot_vanilla as plot_vanilla
 from .plots.experiments import plot_vanilla_histo as plot_vanilla_histo
 from .plots.models import plot_layers as plot_layers
+from .plots.models import plot_training as plot_training
 from .plots.pages import report as report
 from .plots.pruning import prune_experiment as prune_experiment
+from .plots.widths import plot_sweep as plot_sweep
 from .results.experiments import delete_experiment as delete_experiment
 from .results.experiments import list_experiments as list_experiments
 from .results.experiments import load_experiment as load_experiment
 from .results.experiments import merge_experiments as merge_experiments
 from .results.experiments import save_experiment as save_experiment
 from .results.files import CorruptExperimentError as CorruptExperimentError
+from .results.history import MomentsHistory as MomentsHistory
 from .results.moments import Moments as Moments
 from .results.verification import verify_experiment as verify_experiment
 from .simulation.run import run_experiment as run_experiment

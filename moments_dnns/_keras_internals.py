@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 import importlib
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -217,6 +219,31 @@ def batch_statistics(layer: keras.layers.BatchNormalization) -> Callable[..., An
 # What is set on a layer or function: the name of `batch_statistics`, whether its call is repeated in a backward pass to
 # save memory, and whether recurrent layers and attention use fused kernels, which have no forward derivative.
 BATCH_STATISTICS, REMATERIALIZED, FUSED = "_moments", "_remat_mode", ("use_cudnn", "_flash_attention")
+
+
+def with_attention_scores(layer: Any) -> dict[str, Any]:
+    """Return what an attention layer of several heads has instead of its own method, so that its `Softmax` is called.
+
+    Otherwise the backend computes attention as a whole, and nobody sees the probabilities.
+
+    Example:
+
+    >>> [len(with_attention_scores(each)) for each in (keras.layers.MultiHeadAttention(2, 4), keras.layers.ReLU())]
+    [2, 0]
+    """
+    if not isinstance(layer, keras.layers.MultiHeadAttention | keras.layers.GroupQueryAttention):
+        return {}
+    method, asked = layer._compute_attention, "return_attention_scores"
+    signature = inspect.signature(method)
+
+    @functools.wraps(method)
+    def with_scores(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(*args, **kwargs)
+        bound.arguments |= {asked: True} if asked in signature.parameters else {}
+        setattr(layer, f"_{asked}", True)  # of grouped queries
+        return method(*bound.args, **bound.kwargs)
+
+    return {"_compute_attention": with_scores, f"_{asked}": False}
 
 
 def rebuilt(layer: Any, attributes: dict[str, Any], add_weight: Callable[..., Any]) -> None:

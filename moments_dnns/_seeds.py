@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 # The children of a realization's seed, each named after what it draws.
-IMAGES, NOISE, WEIGHTS, GENERATORS = range(4)
+IMAGES, NOISE, WEIGHTS, GENERATORS, COTANGENTS = range(5)
 
 
 def child(seed: np.random.SeedSequence, index: int) -> np.random.SeedSequence:

@@ -13,31 +13,37 @@ import numpy as np
 
 @attrs.frozen
 class Moment:
-    """A moment of the signal or the noise at a place of a layer.
+    """A moment of the signal, the noise or the gradient at a place of a layer.
 
     With `power` p, the moment is the mean over channels of the mean over (batch, space) of |x|^p, or of
-    |x - mean|^p where `centred`. With `power` 0 it is the effective rank, which has no scale.
+    |x - mean|^p where `centred`. With `power` 0 it has no scale, such as the effective rank.
 
     Args:
-        of: The tensor.
+        of: The tensor: `"tokens"` are the signal of a sequence, `"attention"` its probabilities.
         power: The degree p; 0 for the effective rank.
         centred: Whether the mean over (batch, space) is subtracted, channel by channel.
         logarithm: Whether the natural logarithm is stored, because the moment grows exponentially with depth.
         symbol: Mathtext of the moment, with `{}` for the tensor.
+        signed: Whether networks return the number itself, because it may be 0 or negative, and not its logarithm.
 
     Reference: section 3 and definitions 1 to 3 of arXiv 1811.03087.
     """
 
-    of: Literal["signal", "noise"]
+    of: Literal["signal", "noise", "gradient", "tokens", "attention"]
     power: int
     centred: bool
     symbol: str
     logarithm: bool = False
+    signed: bool = False
 
     @property
     def only_activated(self) -> bool:
         """Whether it is taken after activations only, as effective ranks are: they are costly."""
-        return self.power == 0
+        return self.power == 0 and self.of in ("signal", "noise", "gradient")
+
+    def value(self, returned: np.ndarray) -> np.ndarray:
+        """Return the moment, or the logarithm that is stored of it, from what networks return."""
+        return returned if self.logarithm or self.signed else np.exp(returned)
 
 
 MOMENTS: dict[str, Moment] = {
@@ -49,6 +55,18 @@ MOMENTS: dict[str, Moment] = {
     "reff_signal": Moment("signal", 0, centred=True, symbol=r"r_\mathrm{{eff}}({})"),
     "reff_noise": Moment("noise", 0, centred=True, symbol=r"r_\mathrm{{eff}}({})"),
 }
+
+# What `characterize` takes beside these where it is asked to: of gradients, and of the tokens of a sequence.
+GRADIENT_MOMENTS: dict[str, Moment] = {
+    "log_mu2_gradient": Moment("gradient", 2, centred=False, symbol=r"\ln\,\mu_2({})", logarithm=True),
+    "reff_gradient": Moment("gradient", 0, centred=True, symbol=r"r_\mathrm{{eff}}({})"),
+}
+TOKEN_MOMENTS: dict[str, Moment] = {
+    "reff_tokens": Moment("tokens", 0, centred=False, symbol=r"r_\mathrm{{tok}}({})"),
+    "cosine_tokens": Moment("tokens", 0, centred=False, symbol=r"\cos_\mathrm{{tok}}({})", signed=True),
+    "entropy_attention": Moment("attention", 0, centred=False, symbol=r"H({})", signed=True),
+}
+MODEL_MOMENTS = MOMENTS | GRADIENT_MOMENTS | TOKEN_MOMENTS
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -66,10 +84,18 @@ DERIVATIONS: dict[str, tuple[tuple[tuple[str, ...], Callable[..., np.ndarray]], 
     "chi": ((("log_chi",), np.exp),),
     "log_mu2_noise": ((("mu2_noise",), np.log),),
     "mu2_noise": ((("log_mu2_noise",), np.exp),),
+    "log_mu2_gradient": ((("mu2_gradient",), np.log),),
+    "mu2_gradient": ((("log_mu2_gradient",), np.exp),),
+    "gradient": ((("log_gradient",), np.exp),),
 }
 
 # The logarithms that are stored instead of quantities that grow exponentially.
-STORED_AS = {"chi": "log_chi", "mu2_noise": "log_mu2_noise"}
+STORED_AS = {
+    "chi": "log_chi",
+    "mu2_noise": "log_mu2_noise",
+    "mu2_gradient": "log_mu2_gradient",
+    "gradient": "log_gradient",
+}
 
 # Names under which results keep the moments of the signal, which can leave the range of float64 as well.
 KEPT_AS = {name: f"log_{name}" for name, moment in MOMENTS.items() if moment.power and not moment.logarithm}
@@ -99,7 +125,7 @@ def place_number(place: str) -> int | None:
 
 def split_name(name: str) -> tuple[str, str]:
     """Split an array's name into moment and place: `"chi_loc3"` is `("chi", "loc3")`, `"log_chi"` has no place."""
-    if name in MOMENTS or name in DERIVATIONS:
+    if name in MODEL_MOMENTS or name in DERIVATIONS:
         return name, ""
     moment, _, place = name.rpartition("_")
     return moment, place
@@ -154,7 +180,8 @@ def by_kept_name(names: Iterable[str], logarithms: np.ndarray) -> dict[str, np.n
 
 
 def _kept(name: str, logarithm: np.ndarray) -> np.ndarray:
-    return logarithm if MOMENTS[split_name(name)[0]].power else np.exp(logarithm)
+    moment = MODEL_MOMENTS[split_name(name)[0]]
+    return logarithm if moment.power else moment.value(logarithm)
 
 
 def from_logarithms(names: Iterable[str], logarithms: np.ndarray) -> dict[str, np.ndarray]:
@@ -176,8 +203,7 @@ def from_logarithms(names: Iterable[str], logarithms: np.ndarray) -> dict[str, n
     # Moments beyond float64 become 0 or inf; `Description.out_of_range` warns of these.
     with np.errstate(under="ignore", over="ignore"):
         return {
-            name: column if MOMENTS[split_name(name)[0]].logarithm else np.exp(column)
-            for name, column in zip(names, columns, strict=True)
+            name: MODEL_MOMENTS[split_name(name)[0]].value(column) for name, column in zip(names, columns, strict=True)
         }
 
 

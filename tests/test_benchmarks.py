@@ -185,6 +185,9 @@ def test_models_are_measured():
     assert seen.rows == 8
     assert min(seen.forward, seen.realization, seen.first_cpu) > 0
     assert seen.memory > 2**27
+    assert 0 < seen.step < seen.first_cpu
+    assert 0 < seen.logged < seen.first_cpu
+    assert 0 < seen.gradients < seen.first_cpu
     assert len(models.row("small CNN", seen)) == len(models.HEADER.split(" | "))
 
 

@@ -64,6 +64,7 @@ AT_THE_TOP = {
             "style",
             "theory_lines",
             "ticks",
+            "widths",
         )
     },
 }
@@ -76,8 +77,8 @@ IN_A_FUNCTION = {
         "descriptions.pickling",
         "execution.pool",
     },
-    "pandas": {"results.moments"},
-    "xarray": {"results.moments"},
+    "pandas": {"results.moments", "results.history"},
+    "xarray": {"results.moments", "results.history"},
 }
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
 

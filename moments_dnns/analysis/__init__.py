@@ -7,6 +7,7 @@
 | `verdicts`, `measures` | by which thresholds, and from which numbers? |
 | `power_laws` | with which power of depth does the sensitivity of a residual network grow? |
 | `model_layers` | which layers of a characterized model amplify the noise? (`layer_summary`) |
+| `widths` | how do its moments scale with the width of a model? |
 | `published` | how far is an experiment from the numbers of the paper? |
 | `statistics` | means, bands, intervals, histograms and slopes |
 | `arrays` | checks of the arrays that all of these take |

@@ -23,3 +23,4 @@ from .verdicts import OUTLIERS as OUTLIERS
 from .verdicts import UNDECIDED as UNDECIDED
 from .verdicts import VANISHING as VANISHING
 from .verdicts import WELL_BEHAVED as WELL_BEHAVED
+from .widths import WidthSweep as WidthSweep

@@ -33,8 +33,8 @@ def layer_arrays(moments: Moments) -> dict[str, np.ndarray]:
     Returns:
         Arrays of shape (num_realizations, num_layers): `log_chi`; `growth`, chi after a layer over chi of its inputs;
         `kurtosis`, mu4 / mu2^2; `magnitude`, nu1 / sqrt(nu2); `reff_signal` and `reff_noise`, NaN of layers of which
-        they were not taken. And `depth`, the numbers
-        of the layers from 1 on.
+        they were not taken. With gradients `log_gradient`; with tokens `reff_tokens`, and `token_distance`, 1 minus the
+        cosine of two tokens, at least the round-off of float32. And `depth`, the numbers of the layers from 1 on.
 
     Raises:
         TypeError: If `moments` is anything else.
@@ -53,7 +53,7 @@ def layer_arrays(moments: Moments) -> dict[str, np.ndarray]:
             refusal("moments must be those of a model, which characterize() returns.", moments=type(moments).__name__)
         )
     with np.errstate(divide="ignore", invalid="ignore"):  # figures warn of numbers that are not finite
-        return {
+        arrays = {
             "log_chi": moments["log_chi"],
             "growth": np.exp(moments["log_growth"]),
             "kurtosis": moments["mu4_signal"] / np.square(moments["mu2_signal"]),
@@ -62,6 +62,12 @@ def layer_arrays(moments: Moments) -> dict[str, np.ndarray]:
             "reff_noise": moments["reff_noise"],
             "depth": moments["depth"],
         }
+    if moments.experiment.gradients:
+        arrays["log_gradient"] = moments["log_gradient"]
+    if moments.experiment.tokens:
+        arrays["reff_tokens"] = moments["reff_tokens"]
+        arrays["token_distance"] = np.maximum(1 - moments["cosine_tokens"], np.finfo(np.float32).eps)
+    return arrays
 
 
 def blocks(layers: Sequence[str]) -> Iterator[tuple[str, int, int]]:
@@ -95,7 +101,8 @@ def layer_summary(moments: Moments, count: int = 10) -> str:
     """Return a table of the layers of a model that amplify the noise most, and what causes trouble.
 
     The growth of a layer is chi after it over chi of its inputs taken together, in dB (20 log10), as the mean over
-    realizations with its standard error. The effective rank is "-" where it was not taken.
+    realizations with its standard error. The effective rank is "-" where it was not taken. With gradients, there is
+    the growth of their norm, from what is computed of a layer back to the layer; with tokens, their effective rank.
 
     Args:
         moments: The result of `characterize`.
@@ -122,12 +129,17 @@ def layer_summary(moments: Moments, count: int = 10) -> str:
     mean = growth.mean(axis=0)
     order = [layer for layer in np.argsort(-mean, kind="stable") if layer and mean[layer] > 0][:count]
     header = ("layer", "growth in dB", "χ behind it", "effective rank")
+    gradients, tokens = moments.experiment.gradients, moments.experiment.tokens
+    backwards = moments["log_gradient_growth"] * DECIBELS if gradients else growth
+    header += ("gradient's growth in dB",) * gradients + ("rank of tokens",) * tokens
     table = [
         (
             str(names[layer]),
             _with_error(growth[:, layer]),
             f"{math.exp(min(chi[:, layer].mean(), 700)):.3g}",  # exp(710) has no float64
             _rank(arrays["reff_signal"][:, layer]),
+            *([_with_error(backwards[:, layer])] if gradients else []),
+            *([_rank(arrays["reff_tokens"][:, layer])] if tokens else []),
         )
         for layer in order
     ]
@@ -136,11 +148,14 @@ def layer_summary(moments: Moments, count: int = 10) -> str:
         f"{moments.experiment.model}: χ grows by {total:.1f} dB along {_counted(len(names) - 1, 'layer')}, "
         f"{_counted(realizations, 'realization')}"
     )
+    if gradients:
+        back = DECIBELS * (arrays["log_gradient"][:, 0] - arrays["log_gradient"][:, -1]).mean()
+        title += f"; the gradient grows by {back:.1f} dB from the last to the first"
     named = [f"  cause: {cause}" for cause in causes(moments)]
-    return "\n".join([title, *(_aligned([header, *table]) if table else []), *named])
+    return "\n".join([title, *(aligned([header, *table]) if table else []), *named])
 
 
-def _aligned(table: Sequence[tuple[str, ...]]) -> Iterator[str]:
+def aligned(table: Sequence[tuple[str, ...]]) -> Iterator[str]:
     """Yield the lines of a table, with the first column aligned to the left and the others to the right."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for name, *numbers in table:
@@ -159,3 +174,15 @@ def _with_error(values: np.ndarray) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" + "s" * (number != 1)
+
+
+def evenly_spaced(items: Sequence[object], count: int) -> list[int]:
+    """Return the positions of at most so many items, evenly spaced, the first and the last among them.
+
+    Example:
+
+    >>> evenly_spaced(["a", "b", "c", "d", "e"], 3)
+    [0, 2, 4]
+    """
+    last = len(items) - 1
+    return sorted({round(each) for each in np.linspace(0, last, min(count, last + 1))})

@@ -1,4 +1,4 @@
-"""Signal and noise of all places of a model in one pass, and the moments of each."""
+"""Signal, noise and gradients of all places of a model in one pass, and the moments of each."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from keras import ops
 from moments_dnns._backend import compiled, few_optimizations, product_precision
 from moments_dnns._validation import refusal
 from moments_dnns.layers.core import InitialState
-from moments_dnns.layers.derivative import jvp
-from moments_dnns.layers.measurement import LogMoments
+from moments_dnns.layers.derivative import Derivatives, jvp, jvp_and_vjp
+from moments_dnns.layers.measurement import LogMoments, attention_entropy, token_cosine, token_rank
 from moments_dnns.layers.state import State, Tensor
-from moments_dnns.moments import MOMENTS
+from moments_dnns.moments import MODEL_MOMENTS, MOMENTS
 
 from .failures import undifferentiable
 from .network import Network
 from .recording import recording
 from .route import Route
+from .tracing import Place
 
-# The noise is brought through at powers of two, one such step apart, where a magnitude leaves float32's range.
+# Noise and cotangents go through at powers of two, one such step apart, where a magnitude leaves float32's range.
 STEP = 100
 
 # Below this, noise loses digits to numbers that float32 cannot hold.
@@ -34,67 +35,123 @@ SMALLEST = 2.0**-90
 NUM_STEPS = 8
 
 
+# The moments of noise that those of gradients are.
+AS_NOISE = {"log_mu2_gradient": "log_mu2_noise", "reff_gradient": "reff_noise"}
+
+# Of the signal of one place, whose channels are last.
+OF_SEQUENCES: dict[str, Callable[[Tensor], Tensor]] = {
+    "reff_tokens": lambda signal: ops.log(token_rank(signal)),
+    "cosine_tokens": token_cosine,
+    "entropy_attention": attention_entropy,
+}
+
+
 @attrs.frozen(eq=False)
 class Forward:
-    """What a pass through a model needs to know, all but the values of variables, inputs and noise.
+    """What a pass through a model needs to know, all but the values of variables, inputs, noise and cotangents.
 
     Args:
         net: The model.
         path: The route of the noise.
         variables: The variables that the model reads.
         moments: Names of the moments that are taken.
-        ranked: The positions, among all that is measured, of what effective ranks are taken of; they are not a number
-            elsewhere.
+        taken: For each of what is measured, names of the moments that are taken there; others are not a number.
         batch_statistics: Whether batch normalization takes the statistics of the batch.
         channels_first: Whether the channels are behind the batch, instead of last.
+        differentiated: Whether derivatives go through the statistics of the batch.
+        outputs: The outputs of the model at which gradients begin; none where these are not taken.
     """
 
     net: Network
     path: Route
     variables: Sequence[Any]
     moments: Sequence[str]
-    ranked: Sequence[int]
+    taken: Sequence[tuple[str, ...]]
     batch_statistics: bool
     channels_first: bool
+    differentiated: bool = False
+    outputs: Sequence[Place] = ()
 
-    def __call__(self, values: Sequence[Tensor], inputs: Sequence[Tensor], noises: Sequence[Tensor]) -> Tensor:
-        """Return a row for each place: the logarithms of its moments, and the largest magnitude of its noise."""
-        inputs = list(inputs)
+    def __call__(
+        self,
+        values: Sequence[Tensor],
+        inputs: Sequence[Tensor],
+        noises: Sequence[Tensor],
+        cotangents: Sequence[Tensor] = (),
+    ) -> Tensor:
+        """Return a row for each place: its moments, then the largest magnitudes of its noise and of its gradient."""
+        passed = self.derivatives(values, inputs, noises, cotangents)
+        # Compiled by themselves: places of one shape share what is traced of it, which is most of all there is.
+        measures = {names: compiled(partial(self.measure, names), within=True) for names in set(self.taken)}
+        tensors = zip(*(each for each in passed if each), strict=True)
+        return ops.stack([measures[names](*place) for names, place in zip(self.taken, tensors, strict=True)])
+
+    def derivatives(
+        self,
+        values: Sequence[Tensor],
+        inputs: Sequence[Tensor],
+        noises: Sequence[Tensor],
+        cotangents: Sequence[Tensor] = (),
+    ) -> Derivatives:
+        """Return the signal, the noise and, with cotangents of the outputs, the gradient of every place."""
         noisy = [self.net.fed.names.index(name) for name in self.path.inputs]
-        begins = [ops.zeros(place.shape, "float32") for place in self.path.begins]
+        # Gradients with respect to a place are those with respect to zeros that are added there.
+        places = [*self.path.begins, *(self.path.places if cotangents else ())]
+        zeros = [ops.zeros(place.shape, "float32") for place in places]
+        primals = [*(inputs[index] for index in noisy), *zeros]
 
         def function(*tensors: Tensor) -> list[Tensor]:
+            fed = list(inputs)
             for index, tensor in zip(noisy, tensors, strict=False):
-                inputs[index] = tensor
-            added = dict(zip((place.name for place in self.path.begins), tensors[len(noisy) :], strict=True))
-            with (
-                keras.StatelessScope(list(zip(self.variables, values, strict=True)), initialize_variables=False),
-                recording(self.net, self.batch_statistics, added) as recorder,
-            ):
-                outputs = self.net(inputs)
-            returned = [*(call.outputs for call in recorder.calls), outputs]
-            measured = [returned[place.call][place.output] for place in (*self.path.begins, *self.path.places)]
-            return [ops.cast(tensor, "float32") for tensor in (*tensors[: len(noisy)], *measured)]
+                fed[index] = tensor
+            returned = self._returned(values, fed, dict(zip(_names(places), tensors[len(noisy) :], strict=True)))
+            measured = (*self.path.begins, *self.path.places, *self.outputs)
+            tensors = (*tensors[: len(noisy)], *(returned[place.call][place.output] for place in measured))
+            return [ops.cast(tensor, "float32") for tensor in tensors]
 
-        signals, tangents = jvp(function, [*(inputs[index] for index in noisy), *begins], noises)
-        # Compiled by themselves: places of one shape share what is traced of it, which is most of all there is.
-        measures = {ranks: compiled(partial(self.measure, ranks), within=True) for ranks in (False, True)}
-        pairs = enumerate(zip(signals, tangents, strict=True))
-        return ops.stack([measures[place in self.ranked](signal, noise) for place, (signal, noise) in pairs])
+        if not cotangents:
+            return Derivatives(*jvp(function, primals, noises), [])
+        passed = jvp_and_vjp(function, primals, noises, cotangents)
+        count = len(self.path.parents)
+        gradients = [ops.cast(gradient, "float32") for gradient in passed.gradients]
+        return Derivatives(passed.outputs[:count], passed.tangents[:count], gradients)
 
-    def measure(self, ranks: bool, signal: Tensor, noise: Tensor) -> Tensor:
-        """Return the row of one place, with its effective ranks or without."""
-        largest = ops.max(ops.abs(noise))
+    def _returned(self, values: Sequence[Tensor], inputs: Sequence[Tensor], added: dict[str, Tensor]) -> list[Any]:
+        """Return what every call of a part of the model returns, and what the model does."""
+        with (
+            keras.StatelessScope(list(zip(self.variables, values, strict=True)), initialize_variables=False),
+            recording(self.net, self.batch_statistics, added, differentiated=self.differentiated) as recorder,
+        ):
+            outputs = self.net(inputs)
+        return [*(call.outputs for call in recorder.calls), outputs]
+
+    def measure(self, taken: Sequence[str], signal: Tensor, noise: Tensor, gradient: Tensor | None = None) -> Tensor:
+        """Return the row of one place, with the moments that are taken there."""
+        tensors = [signal, noise] if gradient is None else [signal, noise, gradient]
+        largest = [ops.max(ops.abs(tensor)) for tensor in tensors[1:]]
         # A number for each element of the batch is one channel.
-        signal, noise = (x if len(x.shape) > 1 else x[:, None] for x in (signal, noise))
+        tensors = [x if len(x.shape) > 1 else x[:, None] for x in tensors]
         if self.channels_first and len(signal.shape) > 2:
-            signal, noise = (ops.moveaxis(x, 1, -1) for x in (signal, noise))
-        state = InitialState(dtype="float32").call(signal, noise)
-        taken = [name for name in self.moments if ranks or not MOMENTS[name].only_activated]
-        logarithms = LogMoments(taken, dtype="float32").call(State(*state))
-        columns = dict(zip(taken, ops.unstack(logarithms, len(taken)), strict=True))
+            tensors = [ops.moveaxis(x, 1, -1) for x in tensors]
+        columns = _columns([name for name in taken if name in MOMENTS], *tensors[:2])
+        if gradient is not None:
+            of_gradient = {name: AS_NOISE[name] for name in taken if name in AS_NOISE}
+            found = _columns(list(of_gradient.values()), tensors[0], tensors[2])
+            columns |= {name: found[same] for name, same in of_gradient.items()}
+        columns |= {name: OF_SEQUENCES[name](tensors[0]) for name in taken if name in OF_SEQUENCES}
         nothing = ops.full((), np.nan, "float32")
-        return ops.stack([*(columns.get(name, nothing) for name in self.moments), largest])
+        return ops.stack([*(columns.get(name, nothing) for name in self.moments), *largest])
+
+
+def _names(places: Sequence[Place]) -> list[str]:
+    return [place.name for place in places]
+
+
+def _columns(names: Sequence[str], signal: Tensor, noise: Tensor) -> dict[str, Tensor]:
+    """Return the logarithms of the moments of a signal and a noise, by name."""
+    state = InitialState(dtype="float32").call(signal, noise)
+    logarithms = LogMoments(names, dtype="float32").call(State(*state))
+    return dict(zip(names, ops.unstack(logarithms, len(names)), strict=True))
 
 
 class Passed(NamedTuple):
@@ -104,39 +161,99 @@ class Passed(NamedTuple):
     largest: np.ndarray
 
 
-def passes(forward: Forward) -> Callable[[Sequence[Any], Sequence[np.ndarray]], np.ndarray]:
-    """Return the function that maps values of variables and noises to logarithms of moments, place by place.
+@attrs.frozen(eq=False)
+class Way:
+    """A way through the places of a model: that of the noise forwards, or that of gradients backwards.
 
-    Noise is propagated at another scale where it leaves float32's range, as everything is linear in it.
+    Args:
+        columns: Of a table of moments, those that are taken along this way.
+        linear: Those of them that are logarithms of squares of what goes this way.
+        largest: The column of the largest magnitude.
+        parents: For each place in the order of the way, the positions of those before it.
+        backwards: Whether the order is that of the table turned round.
+    """
+
+    columns: Sequence[int]
+    linear: Sequence[int]
+    largest: int
+    parents: Sequence[Sequence[int]]
+    backwards: bool = False
+
+    def turned(self, table: np.ndarray) -> np.ndarray:
+        """Return a table with its places in the order of the way, or back in their own."""
+        return table[::-1] if self.backwards else table
+
+    def passed(self, table: np.ndarray) -> Passed:
+        """Return what a pass has given along the way."""
+        table = self.turned(table)
+        return Passed(table[:, self.columns], table[:, self.largest])
+
+
+def ways(forward: Forward) -> list[Way]:
+    """Return the ways of noise and gradients."""
+    parents, names = forward.path.parents, forward.moments
+    of_gradient = [column for column, name in enumerate(names) if MODEL_MOMENTS[name].of == "gradient"]
+    others = [column for column in range(len(names)) if column not in of_gradient]
+    found = [Way(others, [column for column in others if names[column] == "log_mu2_noise"], len(names), parents)]
+    if forward.outputs:
+        last = len(parents) - 1
+        children = [
+            [last - child for child, above in enumerate(parents) if place in above] for place in range(last + 1)
+        ]
+        linear = [column for column in of_gradient if names[column] == "log_mu2_gradient"]
+        found.append(Way(of_gradient, linear, len(names) + 1, children[::-1], backwards=True))
+    return found
+
+
+def passes(forward: Forward) -> Callable[[Sequence[Any], Sequence[np.ndarray], Sequence[np.ndarray]], np.ndarray]:
+    """Return the function that maps values of variables, noises and cotangents to moments, place by place.
+
+    Noise and cotangents are propagated at another scale where they leave float32's range, as everything is linear in
+    them.
     """
     run = compiled(forward)
     inputs = [ops.convert_to_tensor(array) for array in forward.net.fed.arrays]
-    noise_columns = [name for name, each in enumerate(forward.moments) if each == "log_mu2_noise"]
+    along = ways(forward)
 
-    def at_scale(values: Sequence[Any], noises: Sequence[np.ndarray], step: int) -> Passed:
-        scaled = [ops.convert_to_tensor(noise * noise.dtype.type(2.0 ** (STEP * step))) for noise in noises]
+    def at_scale(values: Sequence[Any], drawn: Sequence[Sequence[np.ndarray]], step: int) -> np.ndarray:
+        scaled = [[ops.convert_to_tensor(_scaled(array, step)) for array in arrays] for arrays in drawn]
         try:
             with product_precision("float32"), few_optimizations():
-                table = np.asarray(ops.convert_to_numpy(run(values, inputs, scaled)), np.float64)
+                table = np.asarray(ops.convert_to_numpy(run(values, inputs, *scaled)), np.float64)
         except Exception as error:
             raise ValueError(refusal(undifferentiable(error), backend=keras.backend.backend())) from error
-        table[:, noise_columns] -= 2 * np.log(2.0) * STEP * step
-        return Passed(table[:, :-1], table[:, -1])
+        for way in along:
+            table[:, way.linear] -= 2 * np.log(2.0) * STEP * step
+        return table
 
-    def run_all(values: Sequence[Any], noises: Sequence[np.ndarray]) -> np.ndarray:
+    def run_all(
+        values: Sequence[Any], noises: Sequence[np.ndarray], cotangents: Sequence[np.ndarray] = ()
+    ) -> np.ndarray:
         values = [ops.convert_to_tensor(value) for value in values]
-        tried = {0: at_scale(values, noises, 0)}
+        drawn = [noises, cotangents] if cotangents else [noises]
+        tried = {0: at_scale(values, drawn, 0)}
         for direction, is_out in ((-1, _too_large), (1, _too_small)):
-            step, num_out = 0, len(forward.path.parents) + 1
-            while (
-                abs(step) < NUM_STEPS
-                and 0 < (left := is_out(tried[step].largest, forward.path.parents).sum()) < num_out
-            ):
+            step, num_out = 0, len(along) * len(forward.path.parents) + 1
+            while abs(step) < NUM_STEPS and 0 < (left := _count(is_out, along, tried[step])) < num_out:
                 step, num_out = step + direction, left
-                tried[step] = at_scale(values, noises, step)
-        return best(tried, forward.path.parents)
+                tried[step] = at_scale(values, drawn, step)
+        table = np.empty((len(forward.path.parents), len(forward.moments)))
+        for way in along:
+            passed = {step: way.passed(each) for step, each in tried.items()}
+            table[:, way.columns] = way.turned(best(passed, way.parents))
+        return table
 
     return run_all
+
+
+def _scaled(array: np.ndarray, step: int) -> np.ndarray:
+    with np.errstate(over="ignore", under="ignore"):  # what leaves the range counts as out of it
+        scaled: np.ndarray = array * array.dtype.type(2.0 ** (STEP * step))
+    return scaled
+
+
+def _count(is_out: Callable[..., np.ndarray], along: Sequence[Way], table: np.ndarray) -> int:
+    return sum(int(is_out(way.passed(table).largest, way.parents).sum()) for way in along)
 
 
 def _too_large(largest: np.ndarray, parents: Sequence[Sequence[int]]) -> np.ndarray:
@@ -158,10 +275,12 @@ def best(tried: dict[int, Passed], parents: Sequence[Sequence[int]]) -> np.ndarr
         return tried[0].logarithms
     out = []
     for step in steps:
-        bad = _too_large(tried[step].largest, parents) | _too_small(tried[step].largest, parents)
+        infinite = _too_large(tried[step].largest, parents)
+        bad = infinite | _too_small(tried[step].largest, parents)
         worst: list[set[int]] = []
         for place, above in enumerate(parents):
             worst.append(set().union(*(worst[each] for each in above), {place} if bad[place] else set()))
-        out.append([len(each) for each in worst])
+        # What lost digits is better than what is no number.
+        out.append([len(each) + len(parents) * int(lost) for each, lost in zip(worst, infinite, strict=True)])
     chosen = np.argmin(np.array(out), axis=0)
     return np.stack([tried[steps[step]].logarithms[place] for place, step in enumerate(chosen)])

@@ -28,12 +28,15 @@ class Network:
         fed: Its inputs.
         parts: Its layers and functions.
         calls: What stands for the `call` of some of them, or of the model, by identity.
+        attention: Whether attention calls the layer that makes its probabilities, where a function of the backend would
+            compute it as a whole.
     """
 
     model: Any
     fed: Feed
     parts: tuple[Any, ...]
     calls: Mapping[int, Callable[..., Any]] = attrs.field(factory=dict)
+    attention: bool = False
 
     def __call__(self, tensors: Sequence[Any]) -> list[Any]:
         """Return the outputs of the model for a tensor for each of its inputs."""

@@ -13,6 +13,7 @@ from moments_dnns.data import dataset_label, normals
 
 from .inputs import Feed, numbers
 from .route import Route
+from .tracing import Place
 
 # Of every input that has noise: an array, or None where it is drawn for every realization.
 Noise = dict[str, np.ndarray | None]
@@ -135,6 +136,12 @@ def drawn_noise(given: Sequence[np.ndarray | None], path: Route, fed: Feed, seed
         (normals(generator, shape) if array is None else array).astype(dtype)
         for array, shape, dtype in zip(given, shapes, types, strict=True)
     ]
+
+
+def drawn_cotangents(outputs: Sequence[Place], seed: np.random.SeedSequence) -> list[np.ndarray]:
+    """Return i.i.d. normal numbers for each output of a model, where gradients begin in the realization with a seed."""
+    generator = np.random.default_rng(_seeds.child(seed, _seeds.COTANGENTS))
+    return [normals(generator, place.shape).astype(np.float32) for place in outputs]
 
 
 def noise_label(given: Sequence[np.ndarray | None], path: Route) -> str:

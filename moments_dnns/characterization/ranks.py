@@ -12,6 +12,7 @@ import keras
 from moments_dnns._validation import refusal
 
 from .route import Route
+from .tracing import Place
 
 # What stands for all layers that end in an activation, instead of a pattern of names.
 ACTIVATIONS = "activations"
@@ -56,6 +57,22 @@ def ranked(path: Route, patterns: Sequence[str]) -> tuple[int, ...]:
     return tuple(
         index for index, name in enumerate(path.names) if any(fnmatchcase(name, pattern) for pattern in patterns)
     )
+
+
+def attentions(path: Route) -> tuple[int, ...]:
+    """Return the positions, among all that is measured, of what a `Softmax` over the last axis returns."""
+    without_part = len(path.names) - len(path.places)
+    return tuple(
+        without_part + index
+        for index, place in enumerate(path.places)
+        if isinstance(place.part, keras.layers.Softmax) and place.part.axis in _last_axis(place)
+    )
+
+
+def _last_axis(place: Place) -> tuple[Any, ...]:
+    """Return the ways of Keras to write the last axis of a tensor."""
+    last = len(place.shape) - 1
+    return (-1, last, (-1,), (last,), [-1], [last])
 
 
 def is_activation(part: Any) -> bool:

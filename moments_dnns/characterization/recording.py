@@ -45,7 +45,9 @@ class Recorder:
 
     Args:
         parts: The layers and functions.
-        added: Tensors that are added to the outputs of calls, by the name of the call.
+        added: Tensors that are added to the outputs of calls, by the name of the call, with `:` and the number of the
+            output where there are several.
+        differentiated: Whether derivatives go through the statistics of batch normalization.
 
     Attributes:
         calls: The calls, in the order in which they end.
@@ -53,8 +55,9 @@ class Recorder:
         points: Over how many points batch normalization takes statistics, by the name of the layer.
     """
 
-    def __init__(self, parts: Sequence[Any], added: Mapping[str, Tensor]):
+    def __init__(self, parts: Sequence[Any], added: Mapping[str, Tensor], differentiated: bool):
         self.added = added
+        self.differentiated = differentiated
         self.calls: list[Call] = []
         self.hidden: dict[str, None] = {}
         self.points: dict[str, int] = {}
@@ -93,15 +96,16 @@ class Recorder:
         return recorded
 
     def statistics(self, part: Any, statistics: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the statistics of batch normalization as constants, with a record of the number of points."""
+        """Return the statistics of batch normalization, perhaps as constants, with a record of the number of points."""
 
         @functools.wraps(statistics)
-        def as_constants(inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
+        def recorded(inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
             name = "/".join(self.within) if self.within[-1:] == [self.names[id(part)]] else self._path(part)
             self.points[name] = math.prod(inputs.shape) // inputs.shape[part.axis]
-            return keras.tree.map_structure(ops.stop_gradient, statistics(inputs, *args, **kwargs))
+            taken = statistics(inputs, *args, **kwargs)
+            return taken if self.differentiated else keras.tree.map_structure(ops.stop_gradient, taken)
 
-        return as_constants
+        return recorded
 
     def _path(self, part: Any) -> str:
         return "/".join([*self.within, self.names[id(part)]])
@@ -115,10 +119,18 @@ class Recorder:
         return numbered
 
     def _with_added(self, name: str, outputs: Any) -> Any:
-        if name not in self.added:
+        flat = keras.tree.flatten(outputs)
+        names = [name] if len(flat) == 1 else [f"{name}:{number}" for number in range(len(flat))]
+        if self.added.keys().isdisjoint(names):
             return outputs
-        total = outputs + ops.cast(self.added[name], outputs.dtype)
-        internals.copy_mask(outputs, total)
+        totals = [self._total(each, output) for each, output in zip(names, flat, strict=True)]
+        return keras.tree.pack_sequence_as(outputs, totals)
+
+    def _total(self, name: str, output: Any) -> Any:
+        if name not in self.added:
+            return output
+        total = output + ops.cast(self.added[name], output.dtype)
+        internals.copy_mask(output, total)
         return total
 
     def _described(self, args: Any, kwargs: Any) -> Any:
@@ -131,13 +143,20 @@ class Recorder:
 
 
 @contextmanager
-def recording(net: Network, batch_statistics: bool, added: Mapping[str, Tensor] | None = None) -> Iterator[Recorder]:
+def recording(
+    net: Network,
+    batch_statistics: bool,
+    added: Mapping[str, Tensor] | None = None,
+    *,
+    differentiated: bool = False,
+) -> Iterator[Recorder]:
     """Record the calls of the parts of a model within a context.
 
     Args:
         net: The model.
-        batch_statistics: Whether batch normalization takes the statistics of the batch, as constants for the noise.
+        batch_statistics: Whether batch normalization takes the statistics of the batch.
         added: Tensors to add to outputs, by the names of calls.
+        differentiated: Whether derivatives go through these statistics, which are constants for them otherwise.
 
     Example:
 
@@ -149,12 +168,14 @@ def recording(net: Network, batch_statistics: bool, added: Mapping[str, Tensor] 
     >>> [call.name for call in recorder.calls]
     ['dense']
     """
-    recorder = Recorder(net.parts, added or {})
+    recorder = Recorder(net.parts, added or {}, differentiated)
     with ExitStack() as stack:
         for part in (net.model, *net.parts):
             if id(part) in net.calls:
                 stack.enter_context(replaced(part, call=net.calls[id(part)]))
             stack.enter_context(replaced(part, **_adapted(part, batch_statistics, recorder)))
+            if net.attention:
+                stack.enter_context(replaced(part, **internals.with_attention_scores(part)))
         for part in net.parts:
             calls = {name: getattr(part, name) for name in ("call", "quantized_call") if hasattr(part, name)}
             wrapped = {name: recorder.wrapped(part, call) for name, call in calls.items()}

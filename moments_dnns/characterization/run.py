@@ -40,6 +40,9 @@ def characterize(
     compute_reff_signal: bool = True,
     compute_reff_noise: bool = True,
     ranks: str | Sequence[str] = ACTIVATIONS,
+    statistics: str = "constant",
+    gradients: bool = False,
+    tokens: bool = False,
     verbose: bool = True,
     overwrite: bool = False,
     workers: int | None = None,
@@ -73,6 +76,13 @@ def characterize(
         ranks: Where effective ranks are taken: `"activations"`, behind layers that are or end in an activation, as in
             the paper; or patterns of the names of layers, `"*"` for all, which takes several times as long. They are
             NaN elsewhere.
+        statistics: Whether the mean and variance that batch normalization takes of the batch are constants for noise
+            and gradients, `"constant"`, as in the paper, or `"differentiated"`, as in training.
+        gradients: Whether to take moments of the gradient with respect to everything that is measured, from i.i.d.
+            N(0, 1) cotangents at the outputs: `log_mu2_gradient`, and `reff_gradient` where ranks are taken.
+        tokens: Whether to take what attention does to tokens: of tensors of shape (batch, tokens, channels) the
+            effective rank within a sequence, `reff_tokens`, and the cosine of two tokens, `cosine_tokens`; of the
+            probabilities of attention, `entropy_attention` in nats. They are NaN elsewhere.
         verbose: Whether to show a progress bar.
         overwrite: Whether another experiment of that name is replaced, once the first realizations are saved.
         workers: How many realizations are computed at a time, each by a process of its own with one thread, of a model
@@ -82,8 +92,9 @@ def characterize(
     Returns:
         Moments, a mapping from names to arrays of shape (num_realizations, number of layers): `nu1_abs_signal`,
         `nu2_signal`, `mu2_signal`, `mu4_signal`, `log_mu2_noise`, `reff_signal`, `reff_noise`, and what follows from
-        them, `chi`, `log_chi` and `log_growth`, the logarithm of chi over that of a layer's inputs taken together;
-        `layer` holds the names.
+        them, `chi`, `log_chi` and `log_growth`, the logarithm of chi over that of a layer's inputs taken together. With
+        gradients, also `log_gradient`, the logarithm of the root mean square over the batch of the gradient's norm, and
+        `log_gradient_growth`, that over the norm for what is computed next, taken together. `layer` holds the names.
 
     Raises:
         TypeError, ValueError: If an argument is refused, or the backend cannot trace or differentiate the model.
@@ -105,6 +116,8 @@ def characterize(
         "reinitialize": reinitialize,
         "compute_reff_signal": compute_reff_signal,
         "compute_reff_noise": compute_reff_noise,
+        "gradients": gradients,
+        "tokens": tokens,
     }
     for flag, value in {**flags, "verbose": verbose, "overwrite": overwrite}.items():
         boolean(flag, value)
@@ -118,6 +131,7 @@ def characterize(
         "layers": layers,
         "depth": depth,
         "ranks": ranks,
+        "statistics": statistics,
         "seed": seed,
     }
     batch = first_batch(inputs)

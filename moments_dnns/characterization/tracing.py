@@ -72,6 +72,12 @@ class Trace:
     points: Mapping[str, int]
     sha256: str
 
+    @property
+    def outputs(self) -> tuple[Place, ...]:
+        """What the model returns."""
+        last = max((place.call for place in self.places), default=0)
+        return tuple(place for place in self.places if place.part is None and place.call == last)
+
 
 class Reading(keras.StatelessScope):
     """A scope in which no variable changes, and which remembers the variables that are read."""

@@ -79,7 +79,7 @@ class Description(ABC):
             A sentence with the realization, the moment and the layer that are the first.
         """
         names, values = list(arrays), np.stack(list(arrays.values()), axis=-1)
-        bad = ~np.isfinite(values) | ((values == 0) & np.isfinite(logarithms))
+        bad = ~np.isfinite(values) | ((values == 0) & np.isfinite(logarithms) & (logarithms != 0))
         bad &= np.stack([self.is_taken(name) for name in names], axis=-1)
         for position in np.flatnonzero(bad.any(axis=(1, 2))):
             depth, moment = np.argwhere(bad[position])[0]

@@ -1,11 +1,11 @@
-"""Forward derivatives of functions of tensors, on every backend."""
+"""Derivatives of functions of tensors on every backend: forward, and forward and backward at once."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -41,6 +41,59 @@ def jvp(function: Function, primals: Sequence[Tensor], tangents: Sequence[Tensor
     return list(outputs), list(derivatives)
 
 
+class Derivatives(NamedTuple):
+    """What `jvp_and_vjp` returns.
+
+    Args:
+        outputs: The values of the function.
+        tangents: Their derivatives along the tangents of the arguments, in the same order.
+        gradients: What cotangents of the last outputs are pulled back to, for each argument.
+    """
+
+    outputs: list[Tensor]
+    tangents: list[Tensor]
+    gradients: list[Tensor]
+
+
+def jvp_and_vjp(
+    function: Function, primals: Sequence[Tensor], tangents: Sequence[Tensor], cotangents: Sequence[Tensor]
+) -> Derivatives:
+    """Return the values of a function, their derivatives along tangents, and gradients, of one pass through it.
+
+    Formula: `y = f(x)`, `dy = f'(x) dx`, `g = f'(x)^T u`, so that `<u, dy> = <g, dx>`.
+
+    Args:
+        function: Maps floating-point tensors to a sequence of floating-point tensors.
+        primals: Its arguments.
+        tangents: Tensors of the shapes of the first arguments; the others are constants for the derivatives along them.
+        cotangents: Tensors of the shapes of the last outputs.
+
+    Returns:
+        `Derivatives`, with a gradient for every argument; 0 where no output depends on it.
+
+    Example:
+
+    >>> x, dx, u = (ops.convert_to_tensor(np.float32(value)) for value in (3.0, 0.5, 2.0))
+    >>> [float(tensor) for (tensor,) in jvp_and_vjp(lambda x: [ops.square(x)], [x], [dx], [u])]
+    [9.0, 3.0, 12.0]
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        tensorflow = importlib.import_module("tensorflow")
+        with _gradients_of_gradients(tensorflow):
+            return _differentiated(tensorflow, function, primals, tangents, cotangents)
+    vjp = importlib.import_module("jax" if backend == "jax" else "torch.func").vjp
+    count = len(tangents)
+
+    def forward(*arguments: Tensor) -> tuple[tuple[Tensor, ...], tuple[list[Tensor], list[Tensor]]]:
+        passed = jvp(lambda *x: function(*x, *arguments[count:]), arguments[:count], tangents)
+        return tuple(passed[0][len(passed[0]) - len(cotangents) :]), passed
+
+    # What comes beside the last outputs is not differentiated once more.
+    _, pull_back, (outputs, derivatives) = vjp(forward, *primals, has_aux=True)
+    return Derivatives(outputs, derivatives, list(pull_back(tuple(cotangents))))
+
+
 def _differentiable_attention() -> AbstractContextManager[Any]:
     """Let PyTorch compute attention by products of matrices, as its fused kernels have no forward derivative."""
     if keras.backend.backend() != "torch":
@@ -60,28 +113,37 @@ def _twice_reverse(
     """
     tensorflow = importlib.import_module("tensorflow")
     with _gradients_of_gradients(tensorflow):
-        return _differentiated(tensorflow, function, primals, tangents)
+        return _differentiated(tensorflow, function, primals, tangents)[:2]
 
 
 def _differentiated(
-    tensorflow: Any, function: Function, primals: Sequence[Tensor], tangents: Sequence[Tensor]
-) -> tuple[list[Tensor], list[Tensor]]:
+    tensorflow: Any,
+    function: Function,
+    primals: Sequence[Tensor],
+    tangents: Sequence[Tensor],
+    cotangents: Sequence[Tensor] = (),
+) -> Derivatives:
     primals = [tensorflow.identity(primal) for primal in primals]
     with tensorflow.GradientTape(watch_accessed_variables=False) as outer:
-        with tensorflow.GradientTape(watch_accessed_variables=False) as inner:
+        with tensorflow.GradientTape(watch_accessed_variables=False, persistent=bool(cotangents)) as inner:
             inner.watch(primals)
             outputs = list(function(*primals))
-        cotangents = [tensorflow.zeros_like(output) for output in outputs]
-        outer.watch(cotangents)
-        pulled = inner.gradient(outputs, primals, output_gradients=cotangents)
+        symbols = [tensorflow.zeros_like(output) for output in outputs]
+        outer.watch(symbols)
+        pulled = inner.gradient(outputs, primals[: len(tangents)], output_gradients=symbols)
         products = [
             tensorflow.reduce_sum(tensorflow.convert_to_tensor(gradient) * tangent)
             for gradient, tangent in zip(pulled, tangents, strict=True)
             if gradient is not None
         ]
         product = tensorflow.add_n(products) if products else tensorflow.zeros(())
-    derivatives = outer.gradient(product, cotangents, unconnected_gradients="zero")
-    return outputs, [tensorflow.convert_to_tensor(derivative) for derivative in derivatives]
+    derivatives = outer.gradient(product, symbols, unconnected_gradients="zero")
+    gradients = []
+    if cotangents:
+        last = outputs[-len(cotangents) :]
+        gradients = inner.gradient(last, primals, output_gradients=cotangents, unconnected_gradients="zero")
+    dense = tensorflow.convert_to_tensor
+    return Derivatives(outputs, [dense(each) for each in derivatives], [dense(each) for each in gradients])
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from jaxtyping import Float
 from keras import layers, ops
 
@@ -55,6 +56,80 @@ def rank_of_centred(features: Float[Tensor, "*points channels"]) -> Float[Tensor
     gram = gram / unless_zero(trace)
     largest = largest_eigenvalue(gram)
     return ops.where(trace == 0, 0.0, ops.maximum(1 / unless_zero(largest), 1.0))
+
+
+def token_rank(tokens: Float[Tensor, "batch tokens channels"]) -> Float[Tensor, ""]:
+    """Return the effective rank of the tokens within a sequence, as a mean over sequences.
+
+    Formula: `Tr(X X^T) / ||X X^T||`, where the tokens of a sequence are the lines of X. They are not centred: the rank
+    is 1 where all tokens have one direction. A sequence of zeros has the rank 0.
+
+    Args:
+        tokens: Tensor of shape (batch, tokens, channels).
+
+    Returns:
+        Scalar, from 1 to min(tokens, channels).
+
+    Example:
+
+    >>> round(float(token_rank(np.array([[[2.0, 0], [0, 1]], [[3, 0], [3, 0]]], "float32"))), 4)
+    1.125
+
+    Reference: arXiv 2103.03404, for the collapse to rank 1.
+    """
+    x = tokens / unless_zero(ops.max(ops.abs(tokens), axis=(1, 2), keepdims=True))
+    if x.shape[1] > x.shape[2]:
+        x = ops.transpose(x, (0, 2, 1))
+    gram = ops.matmul(x, ops.transpose(x, (0, 2, 1)))
+    trace = ops.sum(ops.square(x), axis=(1, 2))
+    # Decompositions may refuse what is not a number.
+    finite = ops.all(ops.isfinite(gram))
+    largest = ops.eigh(ops.where(finite, gram, 0.0))[0][:, -1]
+    ranks = ops.where(trace == 0, 0.0, ops.maximum(trace / unless_zero(largest), 1.0))
+    return ops.where(finite, ops.mean(ranks), np.nan)
+
+
+def token_cosine(tokens: Float[Tensor, "batch tokens channels"]) -> Float[Tensor, ""]:
+    """Return the cosine of two different tokens of a sequence, as a mean over pairs and sequences.
+
+    Args:
+        tokens: Tensor of shape (batch, tokens, channels), with at least two tokens.
+
+    Returns:
+        Scalar, at most 1, where all tokens have one direction; tokens of zeros count as orthogonal.
+
+    Example:
+
+    >>> round(float(token_cosine(np.array([[[2.0, 0], [0, 1]], [[3, 0], [3, 0]]], "float32"))), 4)
+    0.5
+
+    Reference: arXiv 2206.03126.
+    """
+    x = tokens / unless_zero(ops.max(ops.abs(tokens), axis=-1, keepdims=True))
+    x = x / unless_zero(ops.sqrt(ops.sum(ops.square(x), axis=-1, keepdims=True)))
+    pairs = ops.sum(ops.square(ops.sum(x, axis=1)), axis=-1) - ops.sum(ops.square(x), axis=(1, 2))
+    count = tokens.shape[1]
+    return ops.mean(pairs) / (count * (count - 1))
+
+
+def attention_entropy(probabilities: Float[Tensor, "*queries keys"]) -> Float[Tensor, ""]:
+    """Return the entropy of attention, in nats, as a mean over queries, heads and sequences.
+
+    Formula: `-sum_j p_j ln p_j`.
+
+    Args:
+        probabilities: Tensor of shape (..., keys), which sums to 1 over the keys.
+
+    Returns:
+        Scalar, from 0, where every token attends to one, to ln(keys), where all attend to all.
+
+    Example:
+
+    >>> round(float(attention_entropy(np.array([[0.5, 0.5], [1.0, 0.0]], "float32"))) / np.log(2), 4)
+    0.5
+    """
+    logarithms = ops.log(ops.where(probabilities > 0, probabilities, 1.0))
+    return -ops.mean(ops.sum(probabilities * logarithms, axis=-1))
 
 
 @register

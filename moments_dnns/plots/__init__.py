@@ -2,7 +2,7 @@
 
 | module | has |
 |---|---|
-| `experiments`, `models` | the plot functions: of experiments, and of characterized models |
+| `experiments`, `models`, `widths` | the plot functions: of experiments, of characterized models, of several widths |
 | `figures` | the panels and curves of the paper's figures 2 to 5, and of the figure of a model |
 | `architectures`, `summary` | the panels and curves that follow from an architecture, and from the arrays there are |
 | `pages` | `report`, a page of HTML |

@@ -131,3 +131,16 @@ MODEL_LAYERS = Drawing(
     ),
     depth="layer",
 )
+
+# Panels of models of which gradients, or tokens, were measured, by the array that only these have.
+MODEL_PANELS: dict[str, Panel] = {
+    "log_gradient": Panel(r"norm of $\nabla_{\mathbf{x}}$", (Curve(r"\|\nabla_{\mathbf{x}}\|", "gradient"),), log=True),
+    "reff_tokens": Panel(
+        r"tokens",
+        (
+            Curve(r"r_\mathrm{eff}\,\mathrm{of\ a\ sequence}", "reff_tokens"),
+            Curve(r"1 - \cos", "token_distance"),
+        ),
+        log=True,
+    ),
+}

@@ -21,7 +21,7 @@ from moments_dnns._validation import one_of
 from moments_dnns.descriptions.base import Description
 from moments_dnns.descriptions.characterization import Characterization
 from moments_dnns.descriptions.experiment import Experiment
-from moments_dnns.moments import KEPT_AS, MOMENTS, STORED_AS, measured_name, place_number, split_name
+from moments_dnns.moments import KEPT_AS, MODEL_MOMENTS, STORED_AS, measured_name, place_number, split_name
 
 from .checksums import EMPTY, checksum, digest
 from .sources import Source, num_rows, overlap
@@ -73,7 +73,7 @@ def is_array_name(name: str) -> bool:
     """
     moment, place = split_name(name)
     return name in DESCRIBED or (
-        moment in {*MOMENTS, *STORED_AS.values(), *KEPT_AS.values()} and place_number(place) is not None
+        moment in {*MODEL_MOMENTS, *STORED_AS.values(), *KEPT_AS.values()} and place_number(place) is not None
     )
 
 
