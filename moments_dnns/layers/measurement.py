@@ -125,7 +125,7 @@ def attention_entropy(probabilities: Float[Tensor, "*queries keys"]) -> Float[Te
 
     Example:
 
-    >>> round(float(attention_entropy(np.array([[0.5, 0.5], [1.0, 0.0]], "float32"))) / np.log(2), 4)
+    >>> round(float(attention_entropy(np.array([[0.5, 0.5], [1.0, 0.0]], "float32")) / np.log(2)), 4)
     0.5
     """
     logarithms = ops.log(ops.where(probabilities > 0, probabilities, 1.0))
