@@ -128,7 +128,10 @@ def test_residual_sums(name):
     model = keras.Model(inputs, x)
     moments = characterize(model, normal(128, 128), num_realizations=24, layers="add*", verbose=False)
     grown = moments["nu2_signal"][:, -1] / moments["nu2_signal"][:, 0]
-    assert grown.mean() == pytest.approx(expected, rel=0.08)
+    error = grown.std(ddof=1) / np.sqrt(len(grown))
+    assert error < 0.08 * expected
+    # Four standard errors; sums of normalized branches are exact to a few percent at finite width.
+    assert grown.mean() == pytest.approx(expected, abs=4 * error + 0.02 * expected)
 
 
 @pytest.mark.parametrize(("width", "depth"), [(64, 10), (128, 50)])
