@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
 from functools import partial
+from multiprocessing.util import Finalize
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -149,7 +150,10 @@ class _Waiting:
     def __init__(self) -> None:
         self._pools: list[WorkerPool] = []
         self._timer: threading.Timer | None = None
+        # Before pebble's own handler, which waits for seconds; and in processes that multiprocessing started, which
+        # have no such handlers.
         atexit.register(self.end)
+        Finalize(None, self.end, exitpriority=100)
         if hasattr(os, "register_at_fork"):  # a child has no part in its parent's processes
             os.register_at_fork(after_in_child=self._pools.clear)
 

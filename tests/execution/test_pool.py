@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from multiprocessing import get_context
 from pathlib import Path
 
 import keras
@@ -89,6 +90,18 @@ def test_processes_that_nobody_needs_end(monkeypatch):
             return
         time.sleep(0.1)
     pytest.fail("the process is still there")
+
+
+def use_a_pool():
+    with worker_pool(1) as pool:
+        pool.submit(os.getpid).result()
+
+
+def test_a_process_that_multiprocessing_started_ends_with_a_pool_that_waits():
+    process = get_context("spawn").Process(target=use_a_pool)
+    process.start()
+    process.join(120)
+    assert process.exitcode == 0
 
 
 def test_a_pool_is_made_anew_where_its_settings_change(monkeypatch):
