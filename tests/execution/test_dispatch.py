@@ -17,19 +17,9 @@ from moments_dnns.execution.dispatch import CHUNKS_PER_WORKER, NUM_RETRIES, subm
 from moments_dnns.execution.pool import WorkerPool
 from moments_dnns.results.writers import Writer
 from moments_dnns.simulation.realizations import Simulator
+from tests.support.synthetic import TINY
 
-SETTINGS = {
-    "architecture": "bn_ff",
-    "total_depth": 4,
-    "kernel_size": 1,
-    "num_channels": 8,
-    "batch_size": 4,
-    "num_realizations": 12,
-    "num_computations": 2,
-    "dataset": "photo",
-    "verbose": False,
-    "chunk_size": 3,
-}
+SETTINGS = {**TINY, "num_realizations": 12, "verbose": False, "chunk_size": 3}
 CHUNKS = [(0, 1), (2, 3), (4,)]  # of five realizations, two in each
 
 

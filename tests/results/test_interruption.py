@@ -16,18 +16,9 @@ from moments_dnns import load_experiment, run_experiment
 from moments_dnns.results.interruption import Terminated, interruptible
 from moments_dnns.results.writers import Writer
 from moments_dnns.simulation.realizations import Simulator
-from tests.support.synthetic import describe, heed_interrupts, run
+from tests.support.synthetic import TINY, describe, heed_interrupts, run
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = {
-    "architecture": "bn_ff",
-    "total_depth": 4,
-    "kernel_size": 1,
-    "num_channels": 8,
-    "batch_size": 4,
-    "num_computations": 2,
-    "dataset": "photo",
-}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +67,7 @@ def test_the_first_realization_is_saved_at_once(monkeypatch):
 
     monkeypatch.setattr(Simulator, "realize", watched)
     monkeypatch.setattr("moments_dnns.execution.collection.SECONDS_BETWEEN_COMMITS", 1e9)
-    run_experiment(**SETTINGS, num_realizations=4, name_experiment="demo", verbose=False)
+    run_experiment(**TINY, num_realizations=4, name_experiment="demo", verbose=False)
     assert saved[0] == 1
     assert load_experiment("demo").num_realizations == 4
 
@@ -91,13 +82,13 @@ def test_commits_take_a_small_share_of_the_time(monkeypatch):
         time.sleep(0.01)
 
     monkeypatch.setattr(Writer, "commit", slow)
-    run_experiment(**SETTINGS, num_realizations=20, name_experiment="demo", verbose=False)
+    run_experiment(**TINY, num_realizations=20, name_experiment="demo", verbose=False)
     assert commits == [1, 19]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_sigterm_saves_what_is_finished(workers, npy_folder):
-    settings = {**SETTINGS, "num_realizations": 100_000, "name-experiment": "demo", "workers": workers}
+    settings = {**TINY, "num_realizations": 100_000, "name-experiment": "demo", "workers": workers}
     process = subprocess.Popen(
         [sys.executable, "run_experiment.py", "--no_verbose", *(f"--{key}={value}" for key, value in settings.items())],
         cwd=ROOT,
@@ -121,6 +112,6 @@ def test_sigterm_saves_what_is_finished(workers, npy_folder):
     (line,) = [line for line in errors.splitlines() if line.startswith("run_experiment.py: ")]
     assert re.search(rf"interrupted: {kept.num_realizations} of 100000 realizations are saved in .*goes on", line)
     assert "Traceback" not in errors
-    serial = run_experiment(**SETTINGS, num_realizations=1, verbose=False)
+    serial = run_experiment(**TINY, num_realizations=1, verbose=False)
     if kept.sources[0].start == 0:
         np.testing.assert_array_equal(kept["log_mu2_noise_loc4"][:1], serial["log_mu2_noise_loc4"])

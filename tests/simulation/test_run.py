@@ -29,20 +29,10 @@ from moments_dnns.descriptions.boundaries import BOUNDARIES
 from moments_dnns.descriptions.parameters import parameters_of
 from moments_dnns.execution.options import RunOptions
 from moments_dnns.simulation.realizations import Simulator, Work, compute
-from tests.support.synthetic import heed_interrupts
+from tests.support.synthetic import TINY, heed_interrupts
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = {
-    "architecture": "bn_ff",
-    "total_depth": 4,
-    "kernel_size": 1,
-    "num_channels": 8,
-    "batch_size": 4,
-    "num_realizations": 5,
-    "num_computations": 2,
-    "dataset": "photo",
-    "verbose": False,
-}
+SETTINGS = {**TINY, "num_realizations": 5, "verbose": False}
 backend = pytest.mark.backend
 
 

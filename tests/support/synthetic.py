@@ -15,6 +15,17 @@ from moments_dnns.results.experiments import load_experiment
 from moments_dnns.results.moments import Moments
 from moments_dnns.results.writers import open_writer
 
+# A network that is computed in milliseconds, as `run_experiment` takes it, without the number of realizations.
+TINY = {
+    "architecture": "bn_ff",
+    "total_depth": 4,
+    "kernel_size": 1,
+    "num_channels": 8,
+    "batch_size": 4,
+    "num_computations": 2,
+    "dataset": "photo",
+}
+
 
 def describe(num_realizations=6, seed=0, architecture="bn_ff", **parameters):
     return Experiment(
