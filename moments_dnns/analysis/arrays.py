@@ -11,7 +11,7 @@ from moments_dnns._validation import refusal
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.moments import DERIVATIONS, MOMENTS, array_name, derive, place_number, split_name
 
-from .causes import layers_of, off
+from .layer_facts import layers_of, off
 
 # Each third of the depths needs two measurements, and the last two thirds must double the depth: within less, powers
 # of depth and exponentials look alike.

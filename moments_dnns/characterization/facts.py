@@ -6,7 +6,6 @@ causes also where a result was saved and loaded.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,12 +14,11 @@ import numpy as np
 from keras import ops
 
 from moments_dnns import _keras_internals as internals
-from moments_dnns.analysis.causes import FACTS
+from moments_dnns.analysis.layer_facts import FACTS
 
+from .forward import Forward
 from .kernels import kernels_of
-from .network import Network
-from .recording import recording
-from .route import Route
+from .network import name_of_class
 from .tracing import Place
 from .weights import Weights, is_unseeded
 
@@ -35,34 +33,27 @@ NORMALIZATIONS = (
 FEWEST_WEIGHTS = 64
 
 
-def layer_facts(
-    net: Network, path: Route, weights: Weights, values: Sequence[Any], batch_statistics: bool
-) -> dict[str, Any]:
+def layer_facts(forward: Forward, weights: Weights, values: Sequence[Any]) -> dict[str, Any]:
     """Return the facts on the measured layers of a model, by name, as JSON holds them.
 
     Args:
-        net: The model.
-        path: The route of the noise, with the measured places.
+        forward: The pass through the model, which runs once.
         weights: Its variables, with their initializers.
         values: Their values in the first realization.
-        batch_statistics: Whether batch normalization takes the statistics of the batch.
 
     Returns:
-        `{"layer_facts": {layer: facts}}`, with the layers of which something is to be said; `analysis.causes` has a
-        table of the facts.
+        `{"layer_facts": {layer: facts}}`, with the layers of which something is to be said; `analysis.layer_facts`
+        has a table of the facts.
     """
     known = {id(variable): value for variable, value in zip(weights.variables, values, strict=True)}
-    scope = keras.StatelessScope(list(zip(weights.variables, values, strict=True)), initialize_variables=False)
-    with scope, recording(net, batch_statistics) as recorder:
-        outputs = net([ops.convert_to_tensor(array) for array in net.fed.arrays])
-    returned = [*(call.outputs for call in recorder.calls), outputs]
+    returned = forward.returned(values, [ops.convert_to_tensor(array) for array in forward.net.fed.arrays])
     facts, users = dict[str, dict[str, Any]](), dict[Any, str]()
-    for place in path.places:
+    for place in forward.path.places:
         part, constant = place.part, _share_of_constant_channels(returned[place.call][place.output])
         activation = _activation(part)
         own = {
             **_of_kernels(place, weights, known, users),
-            **_of_normalization(part, place.shape, batch_statistics),
+            **_of_normalization(part, place.shape, forward.batch_statistics),
             "activation": activation,
             "silent": _zero_factor(part, known) if constant == 1 else "",
             "dead": constant if activation == "relu" else 0.0,
@@ -91,7 +82,7 @@ def _of_kernels(place: Place, weights: Weights, known: dict[int, Any], users: di
         facts["gain"] = float(np.mean(np.square(numbers)) * kernel.fan_in)
         _, initializer = weights.initializers.get(id(kernel.variable), (None, None))
         if isinstance(initializer, keras.initializers.VarianceScaling) and numbers.size >= FEWEST_WEIGHTS:
-            facts["initializer"] = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(initializer).__name__).lower()
+            facts["initializer"] = name_of_class(initializer)
             fans = {"fan_in": kernel.fan_in, "fan_out": kernel.fan_out}
             fan = fans.get(initializer.mode, (kernel.fan_in + kernel.fan_out) / 2)
             facts["expected_gain"] = float(initializer.scale * kernel.fan_in / fan)

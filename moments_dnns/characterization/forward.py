@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -104,7 +104,7 @@ class Forward:
             fed = list(inputs)
             for index, tensor in zip(noisy, tensors, strict=False):
                 fed[index] = tensor
-            returned = self._returned(values, fed, dict(zip(_names(places), tensors[len(noisy) :], strict=True)))
+            returned = self.returned(values, fed, dict(zip(_names(places), tensors[len(noisy) :], strict=True)))
             measured = (*self.path.begins, *self.path.places, *self.outputs)
             tensors = (*tensors[: len(noisy)], *(returned[place.call][place.output] for place in measured))
             return [ops.cast(tensor, "float32") for tensor in tensors]
@@ -116,8 +116,16 @@ class Forward:
         gradients = [ops.cast(gradient, "float32") for gradient in passed.gradients]
         return Derivatives(passed.outputs[:count], passed.tangents[:count], gradients)
 
-    def _returned(self, values: Sequence[Tensor], inputs: Sequence[Tensor], added: dict[str, Tensor]) -> list[Any]:
-        """Return what every call of a part of the model returns, and what the model does."""
+    def returned(
+        self, values: Sequence[Tensor], inputs: Sequence[Tensor], added: Mapping[str, Tensor] | None = None
+    ) -> list[Any]:
+        """Return what every call of a part of the model returns, and what the model does.
+
+        Args:
+            values: The values of the variables.
+            inputs: The inputs.
+            added: Tensors to add to outputs, by the names of calls.
+        """
         with (
             keras.StatelessScope(list(zip(self.variables, values, strict=True)), initialize_variables=False),
             recording(self.net, self.batch_statistics, added, differentiated=self.differentiated) as recorder,

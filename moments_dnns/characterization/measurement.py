@@ -154,8 +154,7 @@ class Measurement:
     def facts(self) -> dict[str, Any]:
         """Return what causes are found from, for the provenance: see `facts.layer_facts`."""
         first = self.values.values(_seeds.of_realization(self.description.seed, 0))
-        forward = self.forward
-        return layer_facts(forward.net, forward.path, self.values, first, self.description.reinitialize)
+        return layer_facts(self.forward, self.values, first)
 
     def stream(self, realizations: Iterable[int]) -> Iterator[Chunk]:
         """Yield some realizations, one by one."""

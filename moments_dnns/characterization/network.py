@@ -134,6 +134,17 @@ def _enclosed(part: Any) -> list[Any]:
     return [value for value in [*cells, *names] if isinstance(value, keras.layers.Layer)]
 
 
+def name_of_class(part: Any) -> str:
+    """Return the name of the class of a layer, a function or an initializer as Keras writes it: `"he_normal"`.
+
+    Example:
+
+    >>> name_of_class(keras.initializers.HeNormal())
+    'he_normal'
+    """
+    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", type(part).__name__).lower()
+
+
 def names_of(parts: Sequence[Any]) -> dict[int, str]:
     """Return the name of every part by its identity: of a function that of its class, numbered in order of making.
 
@@ -143,7 +154,7 @@ def names_of(parts: Sequence[Any]) -> dict[int, str]:
     taken: dict[str, int] = {}
     functions = [part for part in parts if not isinstance(part, keras.layers.Layer)]
     for part in sorted(functions, key=lambda part: _count(part.name)):
-        name = re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", type(part).__name__).lower()
+        name = name_of_class(part)
         taken[name] = taken.get(name, 0) + 1
         names[id(part)] = name if taken[name] == 1 else f"{name}@{taken[name]}"
     return names

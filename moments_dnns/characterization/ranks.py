@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -11,6 +10,7 @@ import keras
 
 from moments_dnns._validation import refusal
 
+from .network import name_of_class
 from .route import Route
 from .tracing import Place
 
@@ -86,5 +86,4 @@ def is_activation(part: Any) -> bool:
     if isinstance(part, keras.layers.Layer):
         function = getattr(part, "activation", None)
         return isinstance(part, LAYERS) if function is None else function is not keras.activations.linear
-    name = re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", type(part).__name__).lower()
-    return part is not None and callable(getattr(keras.activations, name, None))
+    return part is not None and callable(getattr(keras.activations, name_of_class(part), None))

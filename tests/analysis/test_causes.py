@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from moments_dnns import Moments, diagnose, layer_summary
-from moments_dnns.analysis.causes import FACTS, SEARCHES, Cause, causes, layers_of, off
+from moments_dnns.analysis.causes import SEARCHES, Cause, causes
+from moments_dnns.analysis.layer_facts import FACTS, layers_of, off
 from moments_dnns.analysis.verdicts import DEAD, WELL_BEHAVED
 from moments_dnns.descriptions.characterization import Characterization
 from tests.support.characterized import characterized
