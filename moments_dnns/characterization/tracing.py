@@ -6,13 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from types import CodeType
 from typing import Any, NamedTuple
 
 import attrs
 import keras
 
 from moments_dnns._validation import refusal
+from moments_dnns.descriptions.function_hash import bytecode
 from moments_dnns.layers.state import Tensor
 
 from .dependencies import DEPENDENCIES, Above
@@ -187,11 +187,5 @@ def _config(part: Any) -> Any:
         config.pop("name", None)
     if isinstance(part, keras.layers.Lambda) and hasattr(part.function, "__code__"):
         # As Keras pickles it, the code of one function differs from time to time.
-        config["function"] = _code(part.function.__code__), part.function.__defaults__
+        config["function"] = repr(list(bytecode(part.function.__code__))), part.function.__defaults__
     return config
-
-
-def _code(code: CodeType) -> list[Any]:
-    """Return what a function does, as JSON can hold it."""
-    constants = [_code(each) if isinstance(each, CodeType) else repr(each) for each in code.co_consts]
-    return [code.co_code.hex(), code.co_names, constants]

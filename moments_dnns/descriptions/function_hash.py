@@ -40,8 +40,7 @@ def function_hash(function: FunctionType) -> str:
 def _content(function: FunctionType) -> Iterator[Any]:
     code, definition = function.__code__, _definition(function)
     if definition is None:
-        for each in _nested(code):
-            yield each.co_code, each.co_names, [part for part in each.co_consts if not isinstance(part, CodeType)]
+        yield from bytecode(code)
         names = {name for each in _nested(code) for name in each.co_names}
     else:
         yield code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], _syntax(_body(definition))
@@ -50,6 +49,12 @@ def _content(function: FunctionType) -> Iterator[Any]:
     yield [(name, _plain(value)) for name, value in sorted((function.__kwdefaults__ or {}).items())]
     known = {**function.__globals__, **_closure(function)}
     yield [(name, _plain(known[name])) for name in sorted({*names, *code.co_freevars}) if name in known]
+
+
+def bytecode(code: CodeType) -> Iterator[Any]:
+    """Yield what a function and those within it do: instructions, names and constants."""
+    for each in _nested(code):
+        yield each.co_code, each.co_names, [part for part in each.co_consts if not isinstance(part, CodeType)]
 
 
 def _closure(function: FunctionType) -> dict[str, Any]:
