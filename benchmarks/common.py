@@ -20,6 +20,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from moments_dnns import Experiment, _cli, run_experiment
+from moments_dnns._device import num_cores
 from moments_dnns._validation import refusal
 from moments_dnns.data import load_images
 from moments_dnns.descriptions.parameters import parameters_of
@@ -93,14 +94,9 @@ def measure_default(experiment: Experiment, repeats: int) -> float:
         changes = {"num_realizations": num_realizations, "verbose": False}
         return timed(lambda: run_experiment(**{**settings, **changes}))
 
-    run(2 * cores())  # every worker has its network then
-    count = repeats * cores()
+    run(2 * num_cores())  # every worker has its network then
+    count = repeats * num_cores()
     return run(count) / count
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def timed(call: Callable[[], Any]) -> float:
@@ -142,7 +138,7 @@ def machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     software = ", ".join(f"{name} {version}" for name, version in versions().items())
     return (
-        f"{models[0] if models else platform.processor()}, {cores()} cores, {memory / 2**30:.0f} GiB, "
+        f"{models[0] if models else platform.processor()}, {num_cores()} cores, {memory / 2**30:.0f} GiB, "
         f"{platform.system()}; {software}"
     )
 

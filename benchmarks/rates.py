@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from moments_dnns import Experiment
+from moments_dnns._device import num_cores
 from moments_dnns.data import load_images, normals
 
-from .common import cores, timed
+from .common import timed
 from .engines import engine
 
 NUM_NORMALS = 2**23
@@ -103,7 +104,7 @@ def product_rates(shapes: Iterable[Product]) -> dict[Product, float]:
 
 def normal_rates() -> dict[str, float]:
     """Return normals per second in float32: of the backend's generator and, on all cores, of NumPy and this library."""
-    generators = [np.random.Generator(np.random.SFC64(seed)) for seed in range(cores())]
+    generators = [np.random.Generator(np.random.SFC64(seed)) for seed in range(num_cores())]
     each = NUM_NORMALS // len(generators)
 
     def together(draw: Callable[[np.random.Generator], Any]) -> float:

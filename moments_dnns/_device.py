@@ -41,21 +41,16 @@ def num_threads() -> int | None:
 
 def _chosen_threads(backend: str) -> int:
     """Return the number of threads that the environment asks for, or 0."""
-    value = os.environ.get(THREADS[backend], "")
+    value = os.environ.get(THREADS.get(backend, ""), "")
     return int(value) if value.isdecimal() else 0
 
 
-def worker_threads() -> dict[str, str]:
-    """Return the environment of a worker: one thread within an operation, unless this process asks for more.
+def worker_threads(backend: str) -> int:
+    """Return the number of threads within an operation of a worker: one, unless the environment asks for more.
 
     One realization on each core is faster than one on all of them, and its digits do not depend on the machine.
-
-    Example:
-
-    >>> sorted(worker_threads())
-    ['OMP_NUM_THREADS', 'PJRT_NPROC', 'TF_NUM_INTRAOP_THREADS']
     """
-    return {variable: str(_chosen_threads(backend) or 1) for backend, variable in THREADS.items()}
+    return _chosen_threads(backend) or 1
 
 
 def computes_as_workers() -> bool:
@@ -68,7 +63,7 @@ def computes_as_workers() -> bool:
     import keras
 
     backend = keras.backend.backend()
-    return backend in THREADS and num_threads() in (None, int(worker_threads()[THREADS[backend]]))
+    return backend in THREADS and num_threads() in (None, worker_threads(backend))
 
 
 def check_threads(threads: int | None) -> None:

@@ -9,4 +9,5 @@
 | `parameters` | fields with a check and a meaning, from which docstrings and the command line follow |
 | `choices`, `boundaries` | the values that text parameters may have; the pixels that convolutions read |
 | `keras_objects`, `function_hash` | activations and initializers as text |
+| `pickling` | those that other processes cannot import, as bytes |
 """

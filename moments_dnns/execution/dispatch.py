@@ -76,7 +76,7 @@ def submit_all(executor: Executor, task: Task, realizations: Sequence[int], chun
                     _report(error, chunk, failures[chunk])
                     again.appendleft(chunk)
     finally:
-        # A pool of ours ends with the run. Cancelling would make it end workers one by one, and start others.
+        # A pool of ours ends where work is left. Cancelling would make it end workers one by one, and start others.
         for future in futures if not isinstance(executor, WorkerPool) else ():
             future.cancel()
 

@@ -85,7 +85,8 @@ class WorkerPool(Executor):
 
 
 def _environment() -> dict[str, str]:
-    return worker_threads() | {"KERAS_BACKEND": chosen_backend()}
+    threads = {variable: str(worker_threads(backend)) for backend, variable in THREADS.items()}
+    return {**threads, "KERAS_BACKEND": chosen_backend()}
 
 
 def _set_up_worker(numbers: Any, gpus: list[str], environment: dict[str, str], ending: Any) -> None:
@@ -110,7 +111,7 @@ def _leave(ending: Any, number: int, frame: FrameType | None) -> None:
 
 def settings(num_workers: int) -> tuple[Any, ...]:
     """Return all on which it depends what a pool computes, and how."""
-    return num_workers, chosen_backend(), worker_threads(), visible_gpus()
+    return num_workers, _environment(), visible_gpus()
 
 
 def visible_gpus() -> list[str]:
@@ -138,10 +139,9 @@ def default_workers(memory: int) -> int:
         return int(chosen)
     if gpus := visible_gpus():
         return len(gpus)
-    threads = int(worker_threads()[THREADS.get(chosen_backend(), THREADS["tensorflow"])])
     available = available_memory()
     fitting = available // (WORKER_MEMORY + memory) if available else num_cores()
-    return int(max(1, min(num_cores() // threads, fitting)))
+    return int(max(1, min(num_cores() // worker_threads(chosen_backend()), fitting)))
 
 
 class _Waiting:

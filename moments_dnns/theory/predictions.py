@@ -7,7 +7,6 @@ points they are averages over translations of the images too, which is approxima
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from moments_dnns import _seeds
+from moments_dnns._device import num_cores
 from moments_dnns._validation import refusal, warn, whole
 from moments_dnns.data import Batch, Images, draw_batch
 from moments_dnns.descriptions.experiment import Experiment
@@ -166,6 +166,6 @@ def predict_experiment(
         if len(batches) == 1:
             predictions = [predicted(batches[0])]
         else:
-            with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
+            with threadpool_limits(1), ThreadPoolExecutor(num_cores()) as pool:
                 predictions = list(pool.map(predicted, batches))
     return Prediction({name: np.stack([each[name] for each in predictions]) for name in predictions[0]})
