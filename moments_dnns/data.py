@@ -88,8 +88,19 @@ def check_dataset(dataset: Dataset) -> None:
     Raises:
         FileNotFoundError: If there is no such file.
     """
-    if not isinstance(dataset, np.ndarray) and (label := dataset_label(dataset)) not in DATASETS:
-        check_file(label)
+    if is_file(dataset):
+        check_file(dataset_label(dataset))
+
+
+def is_file(dataset: Dataset) -> bool:
+    """Return whether a data set is a path, neither a known name nor an array.
+
+    Example:
+
+    >>> is_file("photo"), is_file("images.npy")
+    (False, True)
+    """
+    return not isinstance(dataset, np.ndarray) and dataset_label(dataset) not in DATASETS
 
 
 def load_images(dataset: Dataset) -> Images:

@@ -212,7 +212,7 @@ def document() -> str:
     ]
     saved = list(saved_results())
     compared = {folder: compared_with(name, folder) for name, folder in saved if RESULTS[name].published}
-    lines += agreement({folder: rows for folder, rows in compared.items() if as_published(folder, saved)})
+    lines += agreement({folder: compared[folder] for name, folder in saved if as_published(name, folder)})
     lines += [
         "",
         "| name | realizations | kernel | width | batch | depth | images | seed | size |",
@@ -224,11 +224,10 @@ def document() -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_published(folder: str, saved: Sequence[tuple[str, str]]) -> bool:
-    """Return whether an experiment has the size and the images of the paper."""
+def as_published(name: str, folder: str) -> bool:
+    """Return whether an experiment has published means, and the size and the images of the paper."""
     experiment = load_experiment(folder).experiment
-    (name,) = [name for name, its_folder in saved if its_folder == folder]
-    return experiment.dataset in AS_PUBLISHED and is_paper(name, experiment)
+    return bool(RESULTS[name].published) and experiment.dataset in AS_PUBLISHED and is_paper(name, experiment)
 
 
 def agreement(compared: dict[str, list[Comparison]]) -> list[str]:

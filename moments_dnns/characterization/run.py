@@ -119,11 +119,13 @@ def characterize(
         "gradients": gradients,
         "tokens": tokens,
     }
-    for flag, value in {**flags, "verbose": verbose, "overwrite": overwrite}.items():
+    for flag, value in flags.items():
         boolean(flag, value)
     if not isinstance(model, keras.Model):
         raise TypeError(refusal("model must be a keras.Model.", model=type(model).__name__))
-    elsewhere = RunOptions(workers=workers, executor=executor)
+    options = RunOptions(
+        name_experiment=name_experiment, verbose=verbose, overwrite=overwrite, workers=workers, executor=executor
+    )
     arguments = {
         **flags,
         "noise": noise,
@@ -139,7 +141,7 @@ def characterize(
         measurement = Measurement.prepare(model, feed(model, batch), **arguments)
         description = measurement.description
         missing = check_writable(name_experiment, description, overwrite)
-        with interruptible(name_experiment), engine(executor, elsewhere.workers or 0, missing) as chosen:
+        with interruptible(name_experiment), engine(executor, options.workers or 0, missing) as chosen:
             device = device_of(chosen, any_policy=True)()
             provenance = {**device, **measurement.facts()}
             with open_writer(name_experiment, description, provenance, overwrite) as writer:

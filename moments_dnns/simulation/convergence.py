@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from moments_dnns.execution.collection import Row
 from moments_dnns.moments import MOMENTS, derive, measured_name, split_name
-
-Row = Mapping[str, np.ndarray]
 
 
 class RunningMean(NamedTuple):

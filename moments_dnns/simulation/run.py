@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -13,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from moments_dnns._datasets import DATASETS
-from moments_dnns.data import Images, check_dataset, dataset_label, load_images
+from moments_dnns.data import Images, check_dataset, dataset_label, is_file, load_images
 from moments_dnns.descriptions.architecture import Architecture
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.descriptions.keras_objects import specification
@@ -135,7 +133,7 @@ def run_experiment(
 @contextmanager
 def _reachable(dataset: Any, images: Images, executor: Executor | None) -> Iterator[Any]:
     """Give workers of this machine the path to a copy of the images, which takes less time than making them again."""
-    if not isinstance(executor, WorkerPool) or (isinstance(dataset, str | os.PathLike) and dataset not in DATASETS):
+    if not isinstance(executor, WorkerPool) or is_file(dataset):
         yield dataset
         return
     with tempfile.TemporaryDirectory() as folder:
