@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from moments_dnns import diagnose
 from moments_dnns.analysis import Diagnosis
-from moments_dnns.analysis.verdicts import LEAST_VARIATION, MOST_DEPTH_SCALES
+from moments_dnns.analysis.verdicts import LEAST_VARIANCE, LEAST_VARIATION, MOST_DEPTH_SCALES
 from moments_dnns.plots.style import DASHES, LOOKS, PaperFigure, styled
 
 from .common import table
@@ -55,9 +55,23 @@ def outcome(row: Mapping[str, Any], decides: bool) -> Outcome:
     """Return the outcome of a line of the file of results."""
     layer = row["moments"]["layer"]
     arrays = {name: np.array(values, np.float64) for name, values in row["moments"].items() if name != "layer"}
-    losses = np.array(row["losses"], np.float64)  # (rates, seeds)
+    losses = np.array(row["losses"], np.float64)
+    return Outcome(row["name"], diagnose({**arrays, "layer": layer}), best_loss(losses), decides)
+
+
+def best_loss(losses: np.ndarray) -> float:
+    """Return the mean over seeds at the best learning rate.
+
+    Args:
+        losses: (rates, seeds); not finite where training has diverged.
+
+    Example:
+
+    >>> best_loss(np.array([[0.5, 1.5], [0.1, np.nan]]))
+    1.0
+    """
     means = np.where(np.isfinite(losses).all(axis=1), losses.mean(axis=1), math.inf)
-    return Outcome(row["name"], diagnose({**arrays, "layer": layer}), float(means.min()), decides)
+    return float(means.min())
 
 
 def outcomes(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Outcome]:
@@ -71,8 +85,10 @@ SCORES: dict[str, Callable[[Diagnosis], float]] = {
     "ln χ²": lambda found: abs(_value(found.depth_scales)),
     "variation": lambda found: -_value(found.variation),
     "effective rank": lambda found: -_value(found.rank),
-    "both limits": lambda found: max(
-        abs(_value(found.depth_scales)) / MOST_DEPTH_SCALES, _value(found.variation) / LEAST_VARIATION
+    "all limits": lambda found: max(
+        abs(_value(found.depth_scales)) / MOST_DEPTH_SCALES,
+        _value(found.variance) / LEAST_VARIANCE,
+        _value(found.variation) / LEAST_VARIATION,
     ),
 }
 
@@ -100,11 +116,15 @@ def roc(scores: np.ndarray, trains: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
 
 def best_limits(deciding: Sequence[Outcome]) -> tuple[tuple[float, float], tuple[float, float], float]:
-    """Return the ranges of both limits at which most networks of the deciding half are told apart, and their share."""
+    """Return the ranges of both limits at which most networks of the deciding half are told apart, and their share.
+
+    The limit of the variance is given: it follows from the optimizer.
+    """
     scales, shares = (np.array([SCORES[name](each.diagnosis) for each in deciding]) for name in ("ln χ²", "variation"))
     trains = np.array([each.trains for each in deciding])
+    large = np.array([_value(each.diagnosis.variance) > LEAST_VARIANCE for each in deciding])
     grid = [
-        (limit, least, ((scales < limit) & (shares < least) == trains).mean())
+        (limit, least, ((scales < limit) & (shares < least) & large == trains).mean())
         for limit in np.arange(2, 40, 0.5)
         for least in np.arange(1, 40, 0.5)
     ]

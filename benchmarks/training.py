@@ -18,10 +18,12 @@ import numpy as np
 
 from .networks import EPSILON, SIDE, Network
 
-# Learning rates of Adam, over three decades.
-RATES = (1e-5, 1e-4, 1e-3, 3e-3, 1e-2)
+# Learning rates of Adam, over three decades, close to each other where the best ones are.
+RATES = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 SEEDS = 2
-STEPS, WARM_UP, AVERAGED = 480, 32, 16
+# Networks that do not learn in the first number of steps are trained anew for the second.
+STEPS, MORE_STEPS = 480, 1920
+WARM_UP, AVERAGED = 32, 16
 
 # The images are so many batches: with all batch sizes, a step sees the same share of them.
 NUM_BATCHES = 4

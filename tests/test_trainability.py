@@ -96,7 +96,7 @@ def test_there_are_enough_networks_of_all_kinds():
 
 def test_what_is_in_the_file_is_not_run_again(tmp_path, monkeypatch, given):
     run = []
-    reached = np.array([[1.0, np.nan], [2.0, 2.0]])
+    reached = np.array([[1.0, np.nan], [0.5, 0.5]])
     monkeypatch.setattr(training, "losses", lambda network, _: run.append(network) or reached)
     monkeypatch.setattr(trainability, "moments_of", lambda *_: {})
     path = tmp_path / "runs.jsonl"
@@ -104,7 +104,17 @@ def test_what_is_in_the_file_is_not_run_again(tmp_path, monkeypatch, given):
     trainability.run(NETWORKS[:3], path, None)
     assert run == NETWORKS[:3]
     assert [row["name"] for row in trainability.rows(path)] == [network.name for network in NETWORKS[:3]]
-    assert trainability.rows(path)[0]["losses"] == [[1.0, None], [2.0, 2.0]]
+    assert trainability.rows(path)[0]["losses"] == [[1.0, None], [0.5, 0.5]]
+
+
+def test_a_network_that_does_not_learn_is_trained_for_longer(tmp_path, monkeypatch, given):
+    run = []
+    losses = {training.STEPS: np.array([[2.0, 2.0]]), training.MORE_STEPS: np.array([[0.7, 0.7]])}
+    monkeypatch.setattr(training, "losses", lambda network, _, steps=training.STEPS: run.append(steps) or losses[steps])
+    monkeypatch.setattr(trainability, "moments_of", lambda *_: {})
+    trainability.run(NETWORKS[:1], tmp_path / "runs.jsonl", None)
+    assert run == [training.STEPS, training.MORE_STEPS]
+    assert trainability.rows(tmp_path / "runs.jsonl")[0]["losses"] == [[0.7, 0.7]]
 
 
 def test_images_of_a_file_are_taken(tmp_path):
@@ -169,7 +179,7 @@ def test_tables_count_every_network_once():
     assert counts[0].tolist() == [3, 0, 2, 0]
     text = "\n".join(agreement.summary(FOUND))
     assert "100% of the testing half" in text
-    assert "both limits | 1.000" in text
+    assert "all limits | 1.000" in text
     assert "disagreements" not in text
     assert "| odd | not trainable | 20.0 | -1.0 | 0.50 |" in "\n".join(
         agreement.summary([*FOUND, made(20.0, -1.0, 0.5, name="odd")])

@@ -22,5 +22,6 @@ from .verdicts import ONE_DIMENSIONAL as ONE_DIMENSIONAL
 from .verdicts import OUTLIERS as OUTLIERS
 from .verdicts import UNDECIDED as UNDECIDED
 from .verdicts import VANISHING as VANISHING
+from .verdicts import VANISHING_SIGNAL as VANISHING_SIGNAL
 from .verdicts import WELL_BEHAVED as WELL_BEHAVED
 from .widths import WidthSweep as WidthSweep

@@ -24,6 +24,7 @@ from .verdicts import (
     ONE_DIMENSIONAL,
     OUTLIERS,
     VANISHING,
+    VANISHING_SIGNAL,
     growth_law,
     missing,
     trainable,
@@ -39,11 +40,12 @@ class Diagnosis:
     """Verdicts on a network, and the numbers they follow from.
 
     Args:
-        verdicts: One or several of `EXPLODING`, `VANISHING`, `CONSTANT`, `DEAD`, `ONE_DIMENSIONAL` and `OUTLIERS`;
-            otherwise `WELL_BEHAVED` or `UNDECIDED`.
-        trainable: Whether training can be expected to work: none of the first four holds. None if that is not decided.
+        verdicts: One or several of `EXPLODING`, `VANISHING`, `VANISHING_SIGNAL`, `CONSTANT`, `DEAD`, `ONE_DIMENSIONAL`
+            and `OUTLIERS`; otherwise `WELL_BEHAVED` or `UNDECIDED`.
+        trainable: Whether training can be expected to work: none of the first five holds. None if that is not decided.
         depth_scales: ln chi^2 at the end over that at the input, the depth in units of the network's own depth scale
             1 / ln(growth of chi^2 per layer); None if it was not measured.
+        variance: ln mu2 of the signal at the end; None if it was not measured.
         variation: ln(mu2 / nu2) of the signal at the end, the share of its mean square that differs from input to
             input; None if it was not measured.
         growth: Growth of the sensitivity; None if it was not measured, or at too few depths.
@@ -62,6 +64,7 @@ class Diagnosis:
     verdicts: tuple[str, ...]
     trainable: bool | None
     depth_scales: Estimate | None
+    variance: Estimate | None
     variation: Estimate | None
     growth: Growth | None
     rank: Estimate | None
@@ -96,6 +99,8 @@ class Diagnosis:
         if self.depth_scales:
             limit = f"trainable up to {MOST_DEPTH_SCALES:g}"
             yield f"depth in depth scales, ln χ² at the end: {self.depth_scales}, {limit}"
+        if self.variance:
+            yield f"variance of the signal at the end: e^({self.variance})"
         if self.variation:
             yield f"share of the signal that differs from input to input: e^({self.variation})"
         if self.growth:
@@ -138,6 +143,8 @@ def _number_behind(verdict: str, diagnosis: Diagnosis) -> str:
         return f" (effective rank {rank.value:.3g})" if rank else ""
     if verdict == OUTLIERS:
         return f" (kurtosis {kurtosis.value:.3g})" if kurtosis else ""
+    if verdict == VANISHING_SIGNAL:
+        return f" (a variance of e^({diagnosis.variance}))"
     if verdict == CONSTANT:
         return f" (e^({diagnosis.variation}) of it differs)"
     scales = f" ({diagnosis.depth_scales} depth scales)" if diagnosis.depth_scales else ""
@@ -153,6 +160,7 @@ def diagnose(moments: Mapping[str, Any]) -> Diagnosis:
 
     - *Exploding sensitivity*: the network is deeper than 16 of its depth scales, ln chi^2 at the end is above 16.
     - *Vanishing sensitivity*: the same the other way, ln chi^2 is below -16.
+    - *Vanishing signal*: its standard deviation ends below 1e-4.
     - *Constant signal*: what differs from input to input is less than exp(-8) of the signal.
     - *Dead signal*: nothing at all differs at the end, in at least half of the realizations.
     - *One-dimensional signal*: the effective rank of the signal ends below 1.5.
@@ -161,7 +169,7 @@ def diagnose(moments: Mapping[str, Any]) -> Diagnosis:
     - *Well-behaved*: none of these.
     - *Not enough depth or realizations to tell*: everything else.
 
-    With any of the first four a network does not train, and `trainable` is False; the others are pathologies of the
+    With any of the first five a network does not train, and `trainable` is False; the others are pathologies of the
     signal with which it may.
 
     A verdict needs the whole 95 % interval of a number on one side of the threshold. Intervals are Student's, from one
@@ -199,6 +207,7 @@ def diagnose(moments: Mapping[str, Any]) -> Diagnosis:
         verdicts=verdicts(measures),
         trainable=trainable(measures),
         depth_scales=measures.depth_scales,
+        variance=measures.variance,
         variation=measures.variation,
         growth=measures.growth,
         rank=rank.at_end if rank else None,

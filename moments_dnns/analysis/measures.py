@@ -1,4 +1,4 @@
-"""The measures for a diagnosis: depth scales, variation, growth of the sensitivity, rank, kurtosis, with intervals.
+"""The measures for a diagnosis: depth scales, variance, variation, growth, rank, kurtosis, with intervals.
 
 Each measure uses the realizations whose numbers are finite at the depths it uses. The functions also return a Boolean
 array of shape (num_realizations,) that marks the others, which are left out.
@@ -71,6 +71,7 @@ class Measures:
     Args:
         depth_scales: ln chi^2 at the end over that at the input: how many depth scales xi = 1 / ln(growth of chi^2 per
             layer) the network is deep.
+        variance: ln mu2 of the signal at the end.
         variation: ln(mu2 / nu2) of the signal at the end, the share of its mean square that differs from input to
             input.
         silent: In which share of the realizations nothing varies at the end.
@@ -80,6 +81,7 @@ class Measures:
     """
 
     depth_scales: Estimate | None
+    variance: Estimate | None
     variation: Estimate | None
     silent: float
     growth: Growth | None
@@ -98,9 +100,9 @@ def take_measures(measured: MeasuredMoments) -> tuple[Measures, np.ndarray]:
     (4.0, None, [False, True])
     """
     with np.errstate(all="ignore"):  # numbers that are not finite are left out, and counted
-        taken = [take(measured) for take in (depth_scales, variation, growth, rank, kurtosis)]
-    (scales, share, of_growth, of_rank, of_kurtosis), left_out = zip(*taken, strict=True)
-    measures = Measures(scales, share, measured.silent, of_growth, of_rank, of_kurtosis)
+        taken = [take(measured) for take in (depth_scales, variance, variation, growth, rank, kurtosis)]
+    (scales, size, share, of_growth, of_rank, of_kurtosis), left_out = zip(*taken, strict=True)
+    measures = Measures(scales, size, share, measured.silent, of_growth, of_rank, of_kurtosis)
     return measures, np.logical_or.reduce(left_out)
 
 
@@ -125,6 +127,21 @@ def depth_scales(measured: MeasuredMoments) -> tuple[Estimate | None, np.ndarray
     return _of_finite(gained)
 
 
+def variance(measured: MeasuredMoments) -> tuple[Estimate | None, np.ndarray]:
+    """Return ln mu2 of the signal at the end, None if not measured, and the realizations left out.
+
+    For the layers of a model it is the largest in the last third: a softmax always has a small variance.
+
+    Example:
+
+    >>> moments = {"mu2_signal_loc3": np.full((4, 2), 1e-6), "depth": [1, 2]}
+    >>> float(np.exp(variance(MeasuredMoments(moments))[0].value).round(9))
+    1e-06
+    """
+    mu2 = measured.last("log_mu2_signal")
+    return (None, _none_left_out(measured)) if mu2 is None else _of_finite(_at_end(measured, mu2))
+
+
 def variation(measured: MeasuredMoments) -> tuple[Estimate | None, np.ndarray]:
     """Return ln(mu2 / nu2) of the signal at the end, None if not measured, and the realizations left out.
 
@@ -139,9 +156,14 @@ def variation(measured: MeasuredMoments) -> tuple[Estimate | None, np.ndarray]:
     for place in reversed(measured.places):
         mu2, nu2 = measured.at("log_mu2_signal", place), measured.at("log_nu2_signal", place)
         if mu2 is not None and nu2 is not None:
-            first = 2 * mu2.shape[1] // 3 if measured.is_model else -1
-            return _of_finite(np.fmax.reduce((mu2 - nu2)[:, first:], axis=1))
+            return _of_finite(_at_end(measured, mu2 - nu2))
     return None, _none_left_out(measured)
+
+
+def _at_end(measured: MeasuredMoments, values: np.ndarray) -> np.ndarray:
+    """Return the values at the last depth; for the layers of a model, the largest of the last third."""
+    first = 2 * values.shape[1] // 3 if measured.is_model else -1
+    return np.asarray(np.fmax.reduce(values[:, first:], axis=1))
 
 
 def _of_finite(values: np.ndarray) -> tuple[Estimate | None, np.ndarray]:

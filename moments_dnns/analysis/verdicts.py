@@ -15,6 +15,7 @@ from .statistics import FEWEST_REALIZATIONS
 
 EXPLODING = "exploding sensitivity"
 VANISHING = "vanishing sensitivity"
+VANISHING_SIGNAL = "vanishing signal"
 CONSTANT = "constant signal"
 DEAD = "dead signal"
 ONE_DIMENSIONAL = "one-dimensional signal"
@@ -23,7 +24,7 @@ WELL_BEHAVED = "well-behaved"
 UNDECIDED = "not enough depth or realizations to tell"
 
 # Verdicts with which networks do not train; the others are pathologies of the signal with which they may.
-UNTRAINABLE = (EXPLODING, VANISHING, CONSTANT, DEAD)
+UNTRAINABLE = (EXPLODING, VANISHING, VANISHING_SIGNAL, CONSTANT, DEAD)
 
 # All verdicts but the good one and the open one.
 PATHOLOGIES = (*UNTRAINABLE, ONE_DIMENSIONAL, OUTLIERS)
@@ -31,6 +32,10 @@ PATHOLOGIES = (*UNTRAINABLE, ONE_DIMENSIONAL, OUTLIERS)
 # Batch-normalized networks train down to about this many depth scales, ln chi^2 = 16 (arXiv 1902.08129, section 5).
 # Those of docs/diagnosis.md are told apart best by a limit between 5.5 and 17.
 MOST_DEPTH_SCALES = 16.0
+
+# ln mu2 below this is a signal with a standard deviation of less than 1e-4. The first step of Adam moves every bias by its
+# learning rate, which is about as large or larger, and drowns it; float16 ends at about the same size, at 6e-5.
+LEAST_VARIANCE = 2 * math.log(1e-4)
 
 # ln(mu2 / nu2) below this is a signal that hardly depends on the input. Where correlations of inputs converge as
 # 1 - c = exp(-l / xi), networks train down to about 6 xi (arXiv 1611.01232); those of docs/diagnosis.md are told apart
@@ -126,6 +131,8 @@ def _sides(measures: Measures) -> dict[str, int]:
     if scales := measures.depth_scales:
         sides[EXPLODING] = scales.side(MOST_DEPTH_SCALES)
         sides[VANISHING] = -scales.side(-MOST_DEPTH_SCALES)
+    if measures.variance:
+        sides[VANISHING_SIGNAL] = -measures.variance.side(LEAST_VARIANCE)
     if measures.variation:
         sides[CONSTANT] = -measures.variation.side(LEAST_VARIATION)
     if rank:

@@ -13,6 +13,7 @@ from moments_dnns.analysis.verdicts import (
     OUTLIERS,
     UNDECIDED,
     VANISHING,
+    VANISHING_SIGNAL,
     WELL_BEHAVED,
 )
 from tests.support.networks import BORDERLINE, CASES, DEPTH, SHORT, exponential, network, power, wandering
@@ -109,6 +110,13 @@ def test_a_signal_that_does_not_depend_on_the_input(share, verdict):
     found = diagnose(moments)
     assert (found.verdicts, found.trainable) == ((verdict,), verdict == WELL_BEHAVED)
     assert found.variation.value == pytest.approx(np.log(share))
+
+
+@pytest.mark.parametrize(("deviation", "verdict"), [(2e-4, WELL_BEHAVED), (5e-5, VANISHING_SIGNAL)])
+def test_a_signal_that_is_drowned_by_the_first_step_of_training(deviation, verdict):
+    found = diagnose(network(power(0.5), mu2_signal_loc4=np.geomspace(1, deviation**2, 100)))
+    assert (found.verdicts, found.trainable) == ((verdict,), verdict == WELL_BEHAVED)
+    assert np.exp(found.variance.value / 2) == pytest.approx(deviation)
 
 
 def test_outliers_are_looked_for_where_the_signal_is_normalized():
