@@ -195,11 +195,16 @@ def draw(found: Sequence[Outcome]) -> Figure:
 
 
 def draw_losses(axes: Axes, found: Sequence[Outcome]) -> None:
-    """Draw a point for each network, and both limits."""
-    constant = np.array([SCORES["variation"](each.diagnosis) > -LEAST_VARIATION for each in found])
+    """Draw a point for each network, the limit of ln chi^2, and the loss that counts as trained."""
+    lost = np.array(
+        [
+            _value(each.diagnosis.variation) < LEAST_VARIATION or _value(each.diagnosis.variance) < LEAST_VARIANCE
+            for each in found
+        ]
+    )
     scales = np.array([SCORES["ln χ²"](each.diagnosis) for each in found])
     reached = np.array([min(each.loss, math.log(10)) for each in found])
-    for marks, label, look in ((~constant, "signal varies", LOOKS[0]), (constant, "constant signal", LOOKS[1])):
+    for marks, label, look in ((~lost, "signal varies", LOOKS[0]), (lost, "constant or vanishing", LOOKS[1])):
         axes.plot(scales[marks], reached[marks], linestyle="none", markersize=4, label=label, **look)
     axes.axvline(MOST_DEPTH_SCALES, color="0.4", linewidth=0.8, linestyle=(0, (5, 3)))
     axes.axhline(LEARNED, color="0.4", linewidth=0.8, linestyle=(0, (1, 1.5)))

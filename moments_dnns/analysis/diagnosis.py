@@ -161,7 +161,7 @@ def diagnose(moments: Mapping[str, Any]) -> Diagnosis:
     - *Exploding sensitivity*: the network is deeper than 16 of its depth scales, ln chi^2 at the end is above 16.
     - *Vanishing sensitivity*: the same the other way, ln chi^2 is below -16.
     - *Vanishing signal*: its standard deviation ends below 1e-4.
-    - *Constant signal*: what differs from input to input is less than exp(-8) of the signal.
+    - *Constant signal*: what differs from input to input is less than exp(-12) of the signal.
     - *Dead signal*: nothing at all differs at the end, in at least half of the realizations.
     - *One-dimensional signal*: the effective rank of the signal ends below 1.5.
     - *Collapse onto few outliers*: the kurtosis mu4 / mu2^2 at normalized places has doubled and is beyond 10, and the

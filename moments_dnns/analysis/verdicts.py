@@ -30,17 +30,17 @@ UNTRAINABLE = (EXPLODING, VANISHING, VANISHING_SIGNAL, CONSTANT, DEAD)
 PATHOLOGIES = (*UNTRAINABLE, ONE_DIMENSIONAL, OUTLIERS)
 
 # Batch-normalized networks train down to about this many depth scales, ln chi^2 = 16 (arXiv 1902.08129, section 5).
-# Those of docs/diagnosis.md are told apart best by a limit between 5.5 and 17.
+# Those of docs/diagnosis.md are told apart best by a limit between 15 and 17.
 MOST_DEPTH_SCALES = 16.0
 
-# ln mu2 below this is a signal with a standard deviation of less than 1e-4. The first step of Adam moves every bias by its
-# learning rate, which is about as large or larger, and drowns it; float16 ends at about the same size, at 6e-5.
+# ln mu2 below this is a signal with a standard deviation of less than 1e-4. The first step of Adam moves every bias by
+# its learning rate, which is as large or larger, and drowns it; float16 ends at about the same size, at 6e-5.
 LEAST_VARIANCE = 2 * math.log(1e-4)
 
 # ln(mu2 / nu2) below this is a signal that hardly depends on the input. Where correlations of inputs converge as
-# 1 - c = exp(-l / xi), networks train down to about 6 xi (arXiv 1611.01232); those of docs/diagnosis.md are told apart
-# best by a limit between -8.5 and -5.
-LEAST_VARIATION = -8.0
+# 1 - c = exp(-l / xi), networks train down to about 6 xi with plain gradient descent (arXiv 1611.01232); with Adam,
+# those of docs/diagnosis.md are told apart best by a limit below -16. This is between both.
+LEAST_VARIATION = -12.0
 
 # A signal that nothing reaches in this share of the realizations.
 DEAD_SHARE = 0.5
