@@ -9,7 +9,8 @@ from moments_dnns import diagnose, load_experiment
 from moments_dnns.analysis.diagnosis import Diagnosis
 from moments_dnns.analysis.published import PUBLISHED
 from moments_dnns.analysis.verdicts import DEAD, EXPLODING, ONE_DIMENSIONAL, OUTLIERS, UNDECIDED, WELL_BEHAVED
-from scripts import results
+from scripts.experiments import RESULTS, saved_results
+from scripts.results_page import DOCUMENT
 from tests.support.networks import CASES, KNOWN, exponential, model, network, power
 from tests.support.published import arrays
 from tests.support.synthetic import complete, describe
@@ -64,17 +65,17 @@ SHIPPED = {
 }
 
 
-@pytest.mark.parametrize("name", [*SHIPPED, *(name for name in results.RESULTS if name not in SHIPPED)])
+@pytest.mark.parametrize("name", [*SHIPPED, *(name for name in RESULTS if name not in SHIPPED)])
 def test_results_that_ship(name, monkeypatch):
-    monkeypatch.setenv("MOMENTS_DNNS_NPY", str(results.DOCUMENT.parents[1] / "npy"))
-    saved = dict(results.saved_results())
+    monkeypatch.setenv("MOMENTS_DNNS_NPY", str(DOCUMENT.parents[1] / "npy"))
+    saved = dict(saved_results())
     if name not in saved:
         pytest.skip(f"{name} does not ship")
     found = diagnose(load_experiment(saved[name]))
     if name in SHIPPED:
         assert found.verdicts == SHIPPED[name]
     else:  # Convolutional: at whatever size, no architecture is taken for another.
-        kind = results.RESULTS[name].type_plot
+        kind = RESULTS[name].type_plot
         allowed = {
             # Of zero padding, the border tells inputs apart.
             "vanilla": {ONE_DIMENSIONAL, UNDECIDED, *([WELL_BEHAVED] if "zero_padding" in name else [])},
@@ -93,7 +94,7 @@ def test_results_that_ship(name, monkeypatch):
 )
 def test_models_that_are_known_to_train_are_trainable(name, scales, monkeypatch):
     """Those of keras.applications: an exponential law with a small exponent is no explosion."""
-    monkeypatch.setenv("MOMENTS_DNNS_NPY", str(results.DOCUMENT.parents[1] / "npy"))
+    monkeypatch.setenv("MOMENTS_DNNS_NPY", str(DOCUMENT.parents[1] / "npy"))
     found = diagnose(load_experiment(name))
     assert (found.verdicts, found.trainable) == ((WELL_BEHAVED,), True)
     assert found.depth_scales.value == pytest.approx(scales, abs=0.05)

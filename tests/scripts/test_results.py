@@ -11,7 +11,7 @@ from moments_dnns.analysis.published import Comparison
 from moments_dnns.moments import stored_name
 from moments_dnns.plots.experiments import plot_figure
 from moments_dnns.plots.figures import FIGURES
-from scripts import results
+from scripts import experiments, results, results_page
 
 # What the page of the science says of each: kernel, width, batch, depth, realizations, and what else differs.
 PAPER = {
@@ -35,10 +35,10 @@ PAPER = {
 }
 
 
-@pytest.mark.parametrize("name", results.RESULTS)
+@pytest.mark.parametrize("name", experiments.RESULTS)
 def test_every_result_has_the_settings_of_the_paper(name):
     kernel_size, width, batch_size, depth, realizations, others = PAPER[name]
-    experiment = Experiment(**results.settings_of(name, "paper", "cifar10"))
+    experiment = Experiment(**experiments.settings_of(name, "paper", "cifar10"))
     histogram = "_2" in name and "batch" not in name
     expected = {
         "architecture": {"2": "vanilla", "3": "vanilla", "4": "bn_ff", "5": "bn_res"}[re.search(r"\d", name)[0]],
@@ -48,18 +48,18 @@ def test_every_result_has_the_settings_of_the_paper(name):
     }  # fmt: skip
     assert {key: getattr(experiment, key) for key in expected} == expected
     taken = {stored_name(array) for array in experiment.array_names}
-    derived = {name for name in FIGURES[results.RESULTS[name].type_plot].needs if "chi" not in name}
+    derived = {name for name in FIGURES[experiments.RESULTS[name].type_plot].needs if "chi" not in name}
     assert {stored_name(array) for array in derived - {"depth", "res_depth"}} <= taken
-    assert results.is_paper(name, experiment)
-    assert results.is_paper(name, attrs.evolve(experiment, dataset="photo", seed=3))
-    assert not results.is_paper(name, attrs.evolve(experiment, num_channels=8))
+    assert experiments.is_paper(name, experiment)
+    assert experiments.is_paper(name, attrs.evolve(experiment, dataset="photo", seed=3))
+    assert not experiments.is_paper(name, attrs.evolve(experiment, num_channels=8))
 
 
 def test_names_tell_the_size():
-    assert results.saved_name("figure_4", "paper") == "figure_4"
-    assert results.saved_name("figure_4", "cpu") == "figure_4_cpu"
-    assert results.saved_name("fully_connected_4", "cpu") == "fully_connected_4"
-    assert results.saved_name("fully_connected_4", "quick") == "fully_connected_4_quick"
+    assert experiments.saved_name("figure_4", "paper") == "figure_4"
+    assert experiments.saved_name("figure_4", "cpu") == "figure_4_cpu"
+    assert experiments.saved_name("fully_connected_4", "cpu") == "fully_connected_4"
+    assert experiments.saved_name("fully_connected_4", "quick") == "fully_connected_4_quick"
 
 
 def test_ctrl_c_says_that_what_was_finished_is_saved(monkeypatch, capsys):
@@ -84,6 +84,18 @@ def test_results_are_run_pruned_and_not_run_again(monkeypatch, tmp_path, capsys)
     monkeypatch.setattr(results, "run_experiment", lambda **_: pytest.fail("ran again"))
     assert results.main(["--size", "quick", "--dataset", "photo", "--no_verbose", *names]) == 0
     assert not (tmp_path / "results.md").exists()  # tiny versions are not worth telling
+    monkeypatch.setitem(experiments.QUICK, "num_realizations", 6)  # what is pruned cannot be continued
+    assert results.main(["--size", "quick", "--dataset", "photo", "--no_verbose", *names]) == 0
+    assert "fully_connected_4_quick: has 4 of 6 realizations and is pruned" in capsys.readouterr().out
+
+
+def test_fewer_realizations_are_run_and_told(monkeypatch, capsys):
+    given = []
+    monkeypatch.setattr(results, "run_experiment", lambda **settings: given.append(settings["num_realizations"]))
+    monkeypatch.setattr(results, "prune_experiment", lambda *_: None)
+    options = ["--size", "quick", "--dataset", "photo", "--names", "fully_connected_4", "--realizations", "2"]
+    assert results.main(options) == 0
+    assert given == [2]
 
 
 def test_datasets_that_cannot_be_had_are_told_and_left_out(monkeypatch, tmp_path, capsys):
@@ -102,12 +114,12 @@ def test_datasets_that_cannot_be_had_are_told_and_left_out(monkeypatch, tmp_path
 
 
 def test_the_document_compares_what_is_saved():
-    settings = {**results.settings_of("fully_connected_4", "paper", "photo"), "num_realizations": 2}
+    settings = {**experiments.settings_of("fully_connected_4", "paper", "photo"), "num_realizations": 2}
     experiment = Experiment(**settings)
     ones = {name: np.ones((2, 100)) for name in experiment.array_names}
     ones["log_mu2_noise_loc4"] = 2 * np.array([[2.1], [2.3]]) * np.ones((2, 100))
     save_experiment(Moments(ones, experiment), "fully_connected_4")
-    text = results.document()
+    text = results_page.document()
     assert "| `fully_connected_4` | 2 | 1 | 512 | 64 | 200 | crops of one photograph | 0 | paper |" in text
     # Ours 2.1 and 2.3; published 2.183, deviation 0.037 over 200 realizations.
     z = (2.2 - 2.183) / np.hypot(0.1, 0.037 / np.sqrt(200))
@@ -118,25 +130,23 @@ def test_the_document_compares_what_is_saved():
 
 def test_the_document_counts_what_agrees_at_the_size_and_on_the_images_of_the_paper():
     rows = [Comparison("χ", depth, 1.0, 1.0, 1.0 - z, 0.0, z) for depth, z in enumerate((-0.5, 2.5, 3.5, -7.0))]
-    header, _, first, both = results.agreement({"one": rows})
+    header, _, first, both = results_page.agreement({"one": rows})
     assert "within 2 σ | within 3 σ | within 4 σ" in header
     assert first == "| `one` | 4 | 1 | 2 | 3 | -7.0 | χ, 3 |"
     assert both == "| all | 4 | 1 | 2 | 3 | -7.0 | χ, 3 |"
 
 
 def test_the_document_that_ships_is_that_of_the_results_that_ship(monkeypatch):
-    monkeypatch.setenv("MOMENTS_DNNS_NPY", str(results.DOCUMENT.parents[1] / "npy"))
-    assert results.DOCUMENT.read_text() == results.document()
+    monkeypatch.setenv("MOMENTS_DNNS_NPY", str(results_page.DOCUMENT.parents[1] / "npy"))
+    assert results_page.DOCUMENT.read_text() == results_page.document()
 
 
 def test_results_that_ship_are_complete_and_draw(monkeypatch):
-    folder = results.DOCUMENT.parents[1] / "npy"
+    folder = results_page.DOCUMENT.parents[1] / "npy"
     monkeypatch.setenv("MOMENTS_DNNS_NPY", str(folder))
-    shipped = dict(results.saved_results())
-    assert set(results.RESULTS) - set(shipped) <= {"figure_4_mnist"}  # whose images are not always at hand
+    shipped = dict(experiments.saved_results())
+    assert set(experiments.RESULTS) - set(shipped) <= {"figure_4_mnist"}  # whose images are not always at hand
     for name, saved in shipped.items():
-        size = "paper" if saved == name else "cpu"
-        wanted = results.settings_of(name, size, "photo")["num_realizations"]
-        assert results.is_finished(saved, wanted), saved
-        assert plot_figure(results.RESULTS[name].type_plot, load_experiment(saved)).axes
+        assert results.is_finished(saved), saved
+        assert plot_figure(experiments.RESULTS[name].type_plot, load_experiment(saved)).axes
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 40e6

@@ -1,0 +1,119 @@
+"""docs/results.md: all saved experiments of the paper in a table, and their means beside the published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from moments_dnns import load_experiment
+from moments_dnns.analysis.published import PUBLISHED, Comparison, compare
+
+from .experiments import RESULTS, is_paper, saved_results
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "results.md"
+# What images are, by the labels that experiments have.
+IMAGES = {
+    "cifar10": "CIFAR-10, training images",
+    "cifar10-test-jpeg.npy": "CIFAR-10, test images, from JPEG",
+    "mnist": "MNIST, training images",
+    "mnist-test.npy": "MNIST, test images",
+    "photo": "crops of one photograph",
+}
+# The images of the paper.
+AS_PUBLISHED = ("cifar10", "cifar10-test-jpeg.npy")
+# |z| up to which agreement is counted.
+WITHIN = (2, 3, 4)
+
+
+def document() -> str:
+    """Return the text of docs/results.md: a table of all saved experiments, and comparisons with published numbers."""
+    lines = [
+        "# Results",
+        "",
+        "Written by `make results`, not by hand. Every experiment is saved in `npy/`, pruned, with its parameters and",
+        "its provenance in `experiment.json`. *z* is the difference of the means over its standard error, which",
+        "includes the published one where that is known. It is a test where the size and the images are those of the",
+        "paper, which the first table counts; otherwise the numbers are there to be compared by eye.",
+        "",
+    ]
+    saved = list(saved_results())
+    compared = {folder: compared_with(name, folder) for name, folder in saved if RESULTS[name].published}
+    lines += agreement({folder: compared[folder] for name, folder in saved if as_published(name, folder)})
+    lines += [
+        "",
+        "| name | realizations | kernel | width | batch | depth | images | seed | size |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *(overview(name, folder) for name, folder in saved),
+    ]
+    for folder, rows in compared.items():
+        lines += ["", *comparison(folder, rows)]
+    return "\n".join(lines) + "\n"
+
+
+def as_published(name: str, folder: str) -> bool:
+    """Return whether an experiment has published means, and the size and the images of the paper."""
+    experiment = load_experiment(folder).experiment
+    return bool(RESULTS[name].published) and experiment.dataset in AS_PUBLISHED and is_paper(name, experiment)
+
+
+def agreement(compared: dict[str, list[Comparison]]) -> list[str]:
+    """Return the table of how many published means each experiment agrees with, and a row for all of them."""
+    if not compared:
+        return []
+    together = {f"`{folder}`": rows for folder, rows in compared.items()}
+    together["all"] = [row for rows in compared.values() for row in rows]
+    return [
+        "| at the size and on the images of the paper | published means | "
+        + " | ".join(f"within {z} σ" for z in WITHIN)
+        + " | largest | at |",
+        "|---|---|" + "---|" * (len(WITHIN) + 2),
+        *(f"| {name} | {len(rows)} | " + " | ".join(_within(rows)) + " |" for name, rows in together.items()),
+    ]
+
+
+def _within(rows: Sequence[Comparison]) -> list[str]:
+    counts = [sum(abs(row.z) <= most for row in rows) for most in WITHIN]
+    worst = max(rows, key=lambda row: abs(row.z))
+    return [*map(str, counts), f"{worst.z:.1f}", f"{_in_a_cell(worst.symbol)}, {worst.depth}"]
+
+
+def _in_a_cell(symbol: str) -> str:
+    return symbol.replace("|", r"\|")  # a bar would end the cell
+
+
+def overview(name: str, folder: str) -> str:
+    """Return the row of an experiment in the table of all."""
+    moments = load_experiment(folder)
+    experiment = moments.experiment
+    cells = [
+        f"`{folder}`",
+        f"{moments.num_realizations:,}",
+        experiment.kernel_size,
+        experiment.num_channels,
+        experiment.batch_size,
+        experiment.total_depth,
+        IMAGES.get(experiment.dataset, experiment.dataset),
+        experiment.seed,
+        "paper" if is_paper(name, experiment) else "smaller",
+    ]
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def compared_with(name: str, folder: str) -> list[Comparison]:
+    """Return the means of an experiment beside the published ones."""
+    return compare(load_experiment(folder), PUBLISHED[RESULTS[name].published or ""])
+
+
+def comparison(folder: str, rows: Sequence[Comparison]) -> list[str]:
+    """Return the section of an experiment with published numbers."""
+    return [
+        f"## `{folder}`",
+        "",
+        "| quantity | depth | ours | standard error | published | its standard error | z |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            f"| {_in_a_cell(row.symbol)} | {row.depth} | {row.mean:.5g} | {row.error:.2g} | {row.published:.5g} | "
+            f"{f'{row.published_error:.2g}' if row.published_error else ''} | {row.z:.1f} |"
+            for row in rows
+        ),
+    ]
