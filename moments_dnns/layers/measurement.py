@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from keras import layers, ops
 
+from moments_dnns._backend import compiled
 from moments_dnns._validation import one_of
 from moments_dnns.moments import MOMENTS, Moment
 
@@ -54,8 +56,14 @@ def rank_of_centred(features: Float[Tensor, "*points channels"]) -> Float[Tensor
     gram = ops.matmul(x, transposed) if by_points else ops.matmul(transposed, x)
     trace = ops.sum(ops.diagonal(gram))
     gram = gram / unless_zero(trace)
-    largest = largest_eigenvalue(gram)
+    largest = _shared_eigenvalue()(gram)
     return ops.where(trace == 0, 0.0, ops.maximum(1 / unless_zero(largest), 1.0))
+
+
+@cache
+def _shared_eigenvalue() -> Callable[[Tensor], Tensor]:
+    """Return `largest_eigenvalue`, compiled by itself: what is traced of it is the same for all matrices of one size."""
+    return compiled(largest_eigenvalue, within=True)
 
 
 def token_rank(tokens: Float[Tensor, "batch tokens channels"]) -> Float[Tensor, ""]:
