@@ -19,6 +19,9 @@ from .network import parts_of
 
 Initializer = Callable[..., Any]
 
+# Initializers that are known to draw nothing; of all others, this is tried.
+CONSTANT = (keras.initializers.Zeros, keras.initializers.Ones)
+
 
 @attrs.frozen(eq=False)
 class Weights:
@@ -222,6 +225,8 @@ def _standardized(initializer: Any, variable: Any) -> Initializer:
 
 def _constant(initializer: Initializer, variable: Any) -> Any:
     """Return the value of an initializer that draws nothing, or None; refuse one whose values no seed decides."""
+    if type(initializer) in CONSTANT:
+        return drawn(initializer, variable, 0)
     value, again, other = (drawn(initializer, variable, seed) for seed in (0, 0, 1))
     first, same, different = (np.asarray(keras.ops.convert_to_numpy(each)) for each in (value, again, other))
     if not np.array_equal(first, same):

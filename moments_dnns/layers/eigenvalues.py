@@ -115,21 +115,12 @@ def top_ritz_pair(matrix: Float[Tensor, "n n"]) -> Ritz:
 
     The start vector is the same whatever the matrix. A Krylov space that is full begins anew from its Ritz vector.
     """
-    vector = np.random.default_rng(0).normal(size=(1, matrix.shape[-1])).astype("float32")
-    nothing = ops.zeros(())
-    start = Ritz(
-        value=nothing,
-        vector=ops.convert_to_tensor(vector / np.linalg.norm(vector)),
-        residual=ops.ones(()),
-        second=nothing,
-        inside=nothing,
-        images=nothing,
-        look=ops.zeros((), "int32"),
-    )
+    start = np.random.default_rng(0).normal(size=(1, matrix.shape[-1])).astype("float32")
+    first = krylov(matrix, ops.convert_to_tensor(start / np.linalg.norm(start)), 1)
     found = ops.while_loop(
         lambda *ritz: ops.logical_and(ritz[-1] < NUM_LOOKS, ops.logical_not(Ritz(*ritz).is_good)),
         lambda *ritz: tuple(krylov(matrix, ritz[1], ritz[-1] + 1)),
-        tuple(start),
+        tuple(first),
     )
     return Ritz(*found)
 
