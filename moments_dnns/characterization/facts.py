@@ -49,13 +49,15 @@ def layer_facts(forward: Forward, weights: Weights, values: Sequence[Any]) -> di
     returned = forward.returned(values, [ops.convert_to_tensor(array) for array in forward.net.fed.arrays])
     facts, users = dict[str, dict[str, Any]](), dict[Any, str]()
     for place in forward.path.places:
-        part, constant = place.part, _share_of_constant_channels(returned[place.call][place.output])
-        activation = _activation(part)
+        part, activation, zeros = place.part, _activation(place.part), _zero_factor(place.part, known)
+        # Only where something follows from it: eager operations of all places would take as long as the pass.
+        is_asked = activation == "relu" or zeros
+        constant = _share_of_constant_channels(returned[place.call][place.output]) if is_asked else 0.0
         own = {
             **_of_kernels(place, weights, known, users),
             **_of_normalization(part, place.shape, forward.batch_statistics),
             "activation": activation,
-            "silent": _zero_factor(part, known) if constant == 1 else "",
+            "silent": zeros if constant == 1 else "",
             "dead": constant if activation == "relu" else 0.0,
         }
         facts[place.name] = {name: value for name, value in own.items() if value}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import attrs
@@ -11,17 +10,17 @@ import keras
 import numpy as np
 from keras import ops
 
-from moments_dnns._backend import compiled, few_optimizations, product_precision
+from moments_dnns._backend import few_optimizations, product_precision
 from moments_dnns._validation import refusal
-from moments_dnns.layers.core import InitialState
 from moments_dnns.layers.derivative import Derivatives, jvp, jvp_and_vjp
-from moments_dnns.layers.measurement import LogMoments, attention_entropy, token_cosine, token_rank
-from moments_dnns.layers.state import State, Tensor
-from moments_dnns.moments import MODEL_MOMENTS, MOMENTS
+from moments_dnns.layers.state import Tensor
+from moments_dnns.moments import MODEL_MOMENTS
 
 from .failures import undifferentiable
 from .network import Network
+from .place_moments import shared
 from .recording import recording
+from .reuse import compiled_once
 from .route import Route
 from .tracing import Place
 
@@ -33,17 +32,6 @@ SMALLEST = 2.0**-90
 
 # How many steps are tried in each direction: over 4000 dB.
 NUM_STEPS = 8
-
-
-# The moments of noise that those of gradients are.
-AS_NOISE = {"log_mu2_gradient": "log_mu2_noise", "reff_gradient": "reff_noise"}
-
-# Of the signal of one place, whose channels are last.
-OF_SEQUENCES: dict[str, Callable[[Tensor], Tensor]] = {
-    "reff_tokens": lambda signal: ops.log(token_rank(signal)),
-    "cosine_tokens": token_cosine,
-    "entropy_attention": attention_entropy,
-}
 
 
 @attrs.frozen(eq=False)
@@ -81,10 +69,11 @@ class Forward:
     ) -> Tensor:
         """Return a row for each place: its moments, then the largest magnitudes of its noise and of its gradient."""
         passed = self.derivatives(values, inputs, noises, cotangents)
-        # Compiled by themselves: places of one shape share what is traced of it, which is most of all there is.
-        measures = {names: compiled(partial(self.measure, names), within=True) for names in set(self.taken)}
-        tensors = zip(*(each for each in passed if each), strict=True)
-        return ops.stack([measures[names](*place) for names, place in zip(self.taken, tensors, strict=True)])
+        rows = []
+        for taken, *tensors in zip(self.taken, *(each for each in passed if each), strict=True):
+            measure = shared(tuple(self.moments), taken, self.channels_first, tuple(tensors[0].shape))
+            rows.append(measure(*tensors))
+        return ops.stack(rows)
 
     def derivatives(
         self,
@@ -133,33 +122,9 @@ class Forward:
             outputs = self.net(inputs)
         return [*(call.outputs for call in recorder.calls), outputs]
 
-    def measure(self, taken: Sequence[str], signal: Tensor, noise: Tensor, gradient: Tensor | None = None) -> Tensor:
-        """Return the row of one place, with the moments that are taken there."""
-        tensors = [signal, noise] if gradient is None else [signal, noise, gradient]
-        largest = [ops.max(ops.abs(tensor)) for tensor in tensors[1:]]
-        # A number for each element of the batch is one channel.
-        tensors = [x if len(x.shape) > 1 else x[:, None] for x in tensors]
-        if self.channels_first and len(signal.shape) > 2:
-            tensors = [ops.moveaxis(x, 1, -1) for x in tensors]
-        columns = _columns([name for name in taken if name in MOMENTS], *tensors[:2])
-        if gradient is not None:
-            of_gradient = {name: AS_NOISE[name] for name in taken if name in AS_NOISE}
-            found = _columns(list(of_gradient.values()), tensors[0], tensors[2])
-            columns |= {name: found[same] for name, same in of_gradient.items()}
-        columns |= {name: OF_SEQUENCES[name](tensors[0]) for name in taken if name in OF_SEQUENCES}
-        nothing = ops.full((), np.nan, "float32")
-        return ops.stack([*(columns.get(name, nothing) for name in self.moments), *largest])
-
 
 def _names(places: Sequence[Place]) -> list[str]:
     return [place.name for place in places]
-
-
-def _columns(names: Sequence[str], signal: Tensor, noise: Tensor) -> dict[str, Tensor]:
-    """Return the logarithms of the moments of a signal and a noise, by name."""
-    state = InitialState(dtype="float32").call(signal, noise)
-    logarithms = LogMoments(names, dtype="float32").call(State(*state))
-    return dict(zip(names, ops.unstack(logarithms, len(names)), strict=True))
 
 
 class Passed(NamedTuple):
@@ -219,7 +184,7 @@ def passes(forward: Forward) -> Callable[[Sequence[Any], Sequence[np.ndarray], S
     Noise and cotangents are propagated at another scale where they leave float32's range, as everything is linear in
     them.
     """
-    run = compiled(forward)
+    run = compiled_once(forward)
     inputs = [ops.convert_to_tensor(array) for array in forward.net.fed.arrays]
     along = ways(forward)
 
@@ -238,7 +203,7 @@ def passes(forward: Forward) -> Callable[[Sequence[Any], Sequence[np.ndarray], S
         values: Sequence[Any], noises: Sequence[np.ndarray], cotangents: Sequence[np.ndarray] = ()
     ) -> np.ndarray:
         values = [ops.convert_to_tensor(value) for value in values]
-        drawn = [noises, cotangents] if cotangents else [noises]
+        drawn = [noises, cotangents]
         tried = {0: at_scale(values, drawn, 0)}
         for direction, is_out in ((-1, _too_large), (1, _too_small)):
             step, num_out = 0, len(along) * len(forward.path.parents) + 1

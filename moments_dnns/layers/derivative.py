@@ -128,7 +128,7 @@ def _differentiated(
         with tensorflow.GradientTape(watch_accessed_variables=False, persistent=bool(cotangents)) as inner:
             inner.watch(primals)
             outputs = list(function(*primals))
-        symbols = [tensorflow.zeros_like(output) for output in outputs]
+        symbols = [tensorflow.raw_ops.ZerosLike(x=output) for output in outputs]  # tf.zeros_like makes three operations
         outer.watch(symbols)
         pulled = inner.gradient(outputs, primals[: len(tangents)], output_gradients=symbols)
         products = [

@@ -62,7 +62,7 @@ def rank_of_centred(features: Float[Tensor, "*points channels"]) -> Float[Tensor
 
 @cache
 def _shared_eigenvalue() -> Callable[[Tensor], Tensor]:
-    """Return `largest_eigenvalue`, compiled by itself: what is traced of it is the same for all matrices of one size."""
+    """Return `largest_eigenvalue`, compiled by itself: matrices of one size share what is traced of it."""
     return compiled(largest_eigenvalue, within=True)
 
 
