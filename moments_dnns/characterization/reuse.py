@@ -60,7 +60,8 @@ def _same(concrete: Any) -> Any:
     if not _is_pure(concrete):
         return concrete
     ends = [tensor.name for tensor in (*concrete.graph.inputs, *concrete.graph.outputs)]
-    key = f"{ends} {graph_hash(concrete.graph.as_graph_def())}"
+    options = importlib.import_module("tensorflow").config.optimizer.get_experimental_options()
+    key = f"{ends} {sorted(options.items())} {graph_hash(concrete.graph.as_graph_def())}"
     with _lock:
         same = _kept.pop(key, concrete)
         _kept[key] = same  # the latest is the last
