@@ -20,6 +20,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from moments_dnns import Experiment, _cli, run_experiment
+from moments_dnns._backend import without_greetings
 from moments_dnns._device import num_cores
 from moments_dnns._validation import refusal
 from moments_dnns.data import load_images
@@ -122,13 +123,8 @@ def isolated(task: Callable[..., Any], *args: Any, backend: str) -> Any:
 def use(backend: str) -> None:
     """Start Keras on a backend, without the greetings that TensorFlow cannot be asked to leave."""
     os.environ |= {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    stderr = os.dup(2)
-    try:
-        with open(os.devnull, "w") as nothing:
-            os.dup2(nothing.fileno(), 2)
+    with without_greetings():
         import keras  # noqa: F401
-    finally:
-        os.dup2(stderr, 2)
 
 
 def machine() -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from loky.backend import get_context
 from pebble import ProcessPool
 
-from moments_dnns._backend import chosen_backend
+from moments_dnns._backend import chosen_backend, without_greetings
 from moments_dnns._device import THREADS, num_cores, worker_threads
 from moments_dnns._resources import available_memory
 
@@ -99,7 +99,7 @@ def _set_up_worker(numbers: Any, gpus: list[str], environment: dict[str, str], e
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[worker % len(gpus)]
-    with suppress(Exception):  # what fails here fails in the first task, which says so
+    with suppress(Exception), without_greetings():  # what fails here fails in the first task, which says so
         import keras  # noqa: F401  # while the coordinator reads images
 
 
