@@ -87,16 +87,24 @@ def measure(experiment: Experiment, repeats: int) -> Measurement:
     return Measurement(first_call, seconds, peak_memory(), joined(chunks).arrays)
 
 
-def measure_default(experiment: Experiment, repeats: int) -> float:
-    """Return the seconds per realization of `run_experiment` as anybody calls it, once its workers are there."""
+def measure_default(experiment: Experiment, most: int = 40, budget: float = 10.0) -> float:
+    """Return the seconds per realization of `run_experiment` as anybody calls it, once its workers are there.
+
+    Args:
+        experiment: The description.
+        most: Realizations, at most; there are two on each core at least.
+        budget: Seconds that they may take together, about.
+    """
     settings = {name: getattr(experiment, name) for name in parameters_of(Experiment)}
 
     def run(num_realizations: int) -> float:
         changes = {"num_realizations": num_realizations, "verbose": False}
         return timed(lambda: run_experiment(**{**settings, **changes}))
 
-    run(2 * num_cores())  # every worker has its network then
-    count = repeats * num_cores()
+    least = 2 * num_cores()
+    run(least)  # every worker has its network then
+    each = run(least) / least
+    count = max(least, num_cores() * round(min(most, budget / each) / num_cores()))
     return run(count) / count
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import signal
 import threading
@@ -97,6 +98,8 @@ def _set_up_worker(numbers: Any, gpus: list[str], environment: dict[str, str], e
     os.environ.update(environment)
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Networks of several experiments are what TensorFlow takes for one that is traced again and again.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[worker % len(gpus)]
     with suppress(Exception), without_greetings():  # what fails here fails in the first task, which says so
