@@ -276,4 +276,4 @@ def _checked(array: np.ndarray, label: str) -> np.ndarray:
         )
     if (images == images[0, 0, 0]).all():
         raise ValueError(refusal("images must vary: every channel is constant.", dataset=label, shape=array.shape))
-    return np.asarray(memoryview(images).toreadonly())  # which nobody can make writeable again
+    return np.asarray(images.data.toreadonly())  # which nobody can make writeable again
