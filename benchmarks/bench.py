@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import attrs
@@ -16,7 +17,7 @@ import attrs
 from moments_dnns import Experiment, _cli
 from moments_dnns._validation import refusal
 
-from . import rates
+from . import rates, startup
 from .common import (
     Measurement,
     WriteSwitch,
@@ -144,17 +145,30 @@ def bench(settings: dict[str, Experiment], backends: Sequence[str], repeats: int
         textbook = isolated(time_textbook, experiment, max(1, repeats // 3), backend=backends[0])
         for backend in backends:
             seen = isolated(measure, experiment, repeats, backend=backend)
-            seconds = isolated(measure_default, experiment, repeats, backend=backend)
+            seconds = isolated(measure_default, experiment, backend=backend)
             rows.append(row(name, backend, seconds, seen, best.floor(experiment), textbook))
             print(line(rows[-1]), flush=True)
-    return f"{machine()}.\n\n{best.text} The textbook ran on {backends[0]}.\n\n{table(HEADER, rows)}"
+    answers = first_answers(backends)
+    print(f"\n{answers}", flush=True)
+    return f"{machine()}.\n\n{best.text} The textbook ran on {backends[0]}.\n\n{table(HEADER, rows)}\n\n{answers}"
+
+
+def first_answers(backends: Sequence[str]) -> str:
+    """Say how long `run_experiment` of a small network takes in a fresh process on every backend."""
+    with TemporaryDirectory() as folder:
+        seconds = {
+            backend: startup.least_seconds(startup.FIRST_ANSWER, 3, folder, KERAS_BACKEND=backend)
+            for backend in backends
+        }
+    words = ", ".join(f"{number(each)} s on {backend}" for backend, each in seconds.items())
+    return f"First answer, of a small network in a fresh process with its imports: {words}."
 
 
 def measure_settings(
     *,
     settings: str = ",".join(SETTINGS),
     backends: str = ",".join(installed_backends()),
-    repeats: _cli.Integer = 7,
+    repeats: _cli.Integer = 5,
     quick: _cli.Switch = False,
     write_results: WriteSwitch = False,
 ) -> None:
@@ -163,7 +177,7 @@ def measure_settings(
     Args:
         settings: Which, such as A,C.
         backends: Which, such as tensorflow,jax.
-        repeats: Timed realizations each.
+        repeats: Timed realizations each, one at a time.
         quick: Tiny versions of the settings, to see that all works.
         write_results: Put the results into README.md.
     """

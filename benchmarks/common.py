@@ -20,6 +20,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from moments_dnns import Experiment, _cli, run_experiment
+from moments_dnns._backend import without_greetings
 from moments_dnns._device import num_cores
 from moments_dnns._validation import refusal
 from moments_dnns.data import load_images
@@ -86,16 +87,24 @@ def measure(experiment: Experiment, repeats: int) -> Measurement:
     return Measurement(first_call, seconds, peak_memory(), joined(chunks).arrays)
 
 
-def measure_default(experiment: Experiment, repeats: int) -> float:
-    """Return the seconds per realization of `run_experiment` as anybody calls it, once its workers are there."""
+def measure_default(experiment: Experiment, most: int = 40, budget: float = 10.0) -> float:
+    """Return the seconds per realization of `run_experiment` as anybody calls it, once its workers are there.
+
+    Args:
+        experiment: The description.
+        most: Realizations, at most; there are two on each core at least.
+        budget: Seconds that they may take together, about.
+    """
     settings = {name: getattr(experiment, name) for name in parameters_of(Experiment)}
 
     def run(num_realizations: int) -> float:
         changes = {"num_realizations": num_realizations, "verbose": False}
         return timed(lambda: run_experiment(**{**settings, **changes}))
 
-    run(2 * num_cores())  # every worker has its network then
-    count = repeats * num_cores()
+    least = 2 * num_cores()
+    run(least)  # every worker has its network then
+    each = run(least) / least
+    count = max(least, num_cores() * round(min(most, budget / each) / num_cores()))
     return run(count) / count
 
 
@@ -122,13 +131,8 @@ def isolated(task: Callable[..., Any], *args: Any, backend: str) -> Any:
 def use(backend: str) -> None:
     """Start Keras on a backend, without the greetings that TensorFlow cannot be asked to leave."""
     os.environ |= {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    stderr = os.dup(2)
-    try:
-        with open(os.devnull, "w") as nothing:
-            os.dup2(nothing.fileno(), 2)
+    with without_greetings():
         import keras  # noqa: F401
-    finally:
-        os.dup2(stderr, 2)
 
 
 def machine() -> str:

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -193,6 +194,35 @@ def use_backend(backend: str) -> None:
                 backend=keras.backend.backend(),
             )
         )
+
+
+@contextmanager
+def without_greetings() -> Iterator[None]:
+    """Hold back what is written to the file descriptor of standard error, and write it if there is an error after all.
+
+    While it is imported, TensorFlow greets whatever its log level is. Python's own `sys.stderr` is not enough to stop
+    it. Where the user asked for all its messages (`TF_CPP_MIN_LOG_LEVEL=0`), nothing is held back.
+
+    Example:
+
+    >>> with without_greetings():
+    ...     _ = os.write(2, b"Hello")
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
+        yield
+        return
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def chosen_backend() -> str:

@@ -6,7 +6,7 @@ import attrs
 import numpy as np
 import pytest
 
-from benchmarks import common, gpu, models, rates, scale, startup
+from benchmarks import bench, common, gpu, models, rates, scale, startup
 from benchmarks.bench import SETTINGS, TINY, Best, row
 from benchmarks.textbook import Textbook, effective_rank
 from moments_dnns import Experiment
@@ -107,6 +107,12 @@ def test_what_is_infinite_is_seen():
 
 def test_the_default_run_is_measured():
     assert 0 < common.measure_default(attrs.evolve(SETTINGS["A"], **TINY), 2) < 10
+
+
+def test_first_answers_are_measured_on_every_backend(monkeypatch):
+    seconds = {"tensorflow": 4.25, "jax": 2.0}
+    monkeypatch.setattr(startup, "least_seconds", lambda *_, **variables: seconds[variables["KERAS_BACKEND"]])
+    assert bench.first_answers(list(seconds)).endswith(": 4.25 s on tensorflow, 2.00 s on jax.")
 
 
 def test_differences_of_precisions_are_told_in_standard_errors():

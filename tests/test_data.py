@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from moments_dnns import data
 from moments_dnns._seeds import child
 from moments_dnns.data import dataset_label, draw_batch, load_images
 
@@ -33,6 +34,13 @@ def standardised(pixels):
         std = (sum((value - mean) ** 2 for value in values) / len(values)) ** 0.5
         channels.append([(value - mean) / std if std else 0.0 for value in values])
     return np.stack(channels, axis=-1).reshape(pixels.shape)
+
+
+@pytest.fixture
+def nothing_known():
+    data._known.cache_clear()
+    yield
+    data._known.cache_clear()
 
 
 # Labels
@@ -163,6 +171,7 @@ def test_refuses_files_that_hold_anything_else(tmp_path):
             load_images(tmp_path / name)
 
 
+@pytest.mark.usefixtures("nothing_known")
 @pytest.mark.parametrize(("name", "shape"), [("cifar10", (5, 32, 32, 3)), ("mnist", (5, 28, 28))])
 def test_keras_data_sets_are_the_training_images(name, shape, monkeypatch):
     datasets = pytest.importorskip("keras.datasets")
@@ -173,6 +182,25 @@ def test_keras_data_sets_are_the_training_images(name, shape, monkeypatch):
     assert images.label == name
 
 
+@pytest.mark.usefixtures("nothing_known")
+def test_the_last_data_set_of_a_name_stays_in_memory_and_cannot_be_changed(monkeypatch):
+    times = []
+
+    def load():
+        times.append(1)
+        return random_images()
+
+    monkeypatch.setitem(data.DATASETS, "mnist", load)
+    first = load_images("mnist")
+    assert load_images("mnist") is first
+    assert times == [1]
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        first.images.flags.writeable = True
+    monkeypatch.setitem(data.DATASETS, "mnist", lambda: random_images(seed=1))
+    assert not np.array_equal(load_images("mnist").images, first.images)
+
+
+@pytest.mark.usefixtures("nothing_known")
 @pytest.mark.parametrize("name", ["cifar10", "mnist"])
 def test_a_failed_download_names_the_alternatives(name, monkeypatch):
     datasets = pytest.importorskip("keras.datasets")
@@ -308,6 +336,7 @@ def test_a_batch_depends_on_its_seed_alone():
     assert seed.n_children_spawned == 3
 
 
+@pytest.mark.usefixtures("nothing_known")
 def test_a_server_that_never_answers_is_given_up(tmp_path, monkeypatch):
     from keras.src.datasets import mnist
 

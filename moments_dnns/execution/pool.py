@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import signal
 import threading
@@ -18,7 +19,7 @@ from typing import Any
 from loky.backend import get_context
 from pebble import ProcessPool
 
-from moments_dnns._backend import chosen_backend
+from moments_dnns._backend import chosen_backend, without_greetings
 from moments_dnns._device import THREADS, num_cores, worker_threads
 from moments_dnns._resources import available_memory
 
@@ -97,9 +98,11 @@ def _set_up_worker(numbers: Any, gpus: list[str], environment: dict[str, str], e
     os.environ.update(environment)
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Networks of several experiments are what TensorFlow takes for one that is traced again and again.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[worker % len(gpus)]
-    with suppress(Exception):  # what fails here fails in the first task, which says so
+    with suppress(Exception), without_greetings():  # what fails here fails in the first task, which says so
         import keras  # noqa: F401  # while the coordinator reads images
 
 

@@ -144,7 +144,9 @@ def gram_root(x: Float[Tensor, "points channels"]) -> Float[Tensor, "points colu
     norms = ops.sqrt(ops.diagonal(gram))
     scale = 1 / unless_zero(norms)
     correlation = gram * scale[:, None] * scale[None] + JITTER * ops.eye(x.shape[0], dtype="float64")
-    return ops.cast(ops.cholesky(correlation) * norms[:, None], "float32")
+    # Not ops.cholesky, which looks at every entry once more: what is not a number stays none.
+    root = importlib.import_module("tensorflow").linalg.cholesky(correlation)
+    return ops.cast(root * norms[:, None], "float32")
 
 
 def _lower_gram(x: Float[Tensor, "points channels"]) -> Float[Tensor, "points points"]:

@@ -68,7 +68,8 @@ class Propagation(ExperimentLayer):
         state = ops.fori_loop(row * spacing, (row + 1) * spacing - 1, layer, tuple(state))
         states = block(State(*state), seeds=self.seeds_of(seeds, (row + 1) * spacing - 1))
         moments = ops.concatenate([measure(at) for measure, at in zip(self.measures, states, strict=True)])
-        return *states[-1], ops.slice_update(table, (row, 0), moments[None])
+        # Not ops.slice_update, for which TensorFlow calls XLA anew at every layer.
+        return *states[-1], ops.scatter_update(table, ops.reshape(row, (1, 1)), moments[None])
 
     def seeds_of(self, seeds: Integer[Tensor, "seeds 2"], index: Tensor) -> Integer[Tensor, "kernels 2"]:
         """Return the seeds of the kernels of a layer, counted from 0."""

@@ -45,6 +45,29 @@ def slow_environment(seconds):
     return environment()
 
 
+QUIET = """
+from moments_dnns import run_experiment
+from moments_dnns._backend import without_greetings
+import os
+run_experiment("vanilla", 2, 1, 4, 4, 2, workers=2, dataset="photo", verbose=False)
+os.write(2, b"spoken ")
+try:
+    with without_greetings():
+        os.write(2, b"of an error")
+        1 / 0
+except ZeroDivisionError:
+    os.write(2, b" after all")
+"""
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="others do not greet")
+def test_workers_do_not_greet_but_errors_are_seen():
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    command = [sys.executable, "-c", QUIET]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
+    assert done.stderr == "spoken of an error after all"
+
+
 SETTINGS = {"dataset": "photo", "num_computations": 2, "verbose": False}
 SMALL = ("bn_ff", 4, 1, 8, 4)
 
