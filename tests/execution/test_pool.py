@@ -37,18 +37,21 @@ def environment():
 
 
 @pytest.mark.usefixtures("light")
-def test_workers_have_one_thread_and_share_gpus(monkeypatch):
+def test_workers_have_one_thread_and_share_gpus(monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
-    barrier_seconds = 0.5
     with worker_pool(2) as pool:
-        futures = [pool.submit(slow_environment, barrier_seconds) for _ in range(4)]
+        futures = [pool.submit(environment_of_two, tmp_path) for _ in range(2)]
         found = [future.result() for future in futures]
     assert {one[variable] for one in found for variable in THREADS.values()} == {"1"}
     assert {one["CUDA_VISIBLE_DEVICES"] for one in found} == {"4", "5"}
 
 
-def slow_environment(seconds):
-    time.sleep(seconds)  # long enough for the other worker to take a task too
+def environment_of_two(folder):
+    """The environment of this process, once another one has asked for its own too."""
+    (folder / str(os.getpid())).touch()
+    deadline = time.monotonic() + 120
+    while len(list(folder.iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
     return environment()
 
 
