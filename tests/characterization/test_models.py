@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import threading
+import time
 import weakref
 
 import keras
@@ -166,14 +167,21 @@ def test_an_interrupted_model_is_as_it_was(interrupted):
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals")
-def test_ctrl_c_keeps_what_was_finished():
+def test_ctrl_c_keeps_what_was_finished(npy_folder):
     model = sequential(keras.Input((8,)), layers.Dense(8, name="dense"))
     whole = characterize(model, normal(16, 8), num_realizations=3)
-    timer = threading.Timer(4.0, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
+
+    def press():
+        deadline = time.monotonic() + 300
+        while not (npy_folder / "net" / "experiment.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    waiting = threading.Thread(target=press)
+    waiting.start()
     with pytest.raises(KeyboardInterrupt):
         characterize(model, normal(16, 8), num_realizations=10**6, name_experiment="net")
-    timer.cancel()
+    waiting.join()
     kept = characterize(model, normal(16, 8), num_realizations=3, name_experiment="net")
     np.testing.assert_array_equal(kept["log_chi"], whole["log_chi"])
 
