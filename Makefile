@@ -25,13 +25,15 @@ $(INSTALLED): pyproject.toml requirements.txt constraints.txt
 demo: install
 	$(RUN) -m scripts.demo
 
-# The whole suite on TensorFlow, the tests that compute with Keras on every other backend that is installed; as many at
-# a time as there are cores.
+# As many tests at a time as there are cores; neighbours on the same one, since they share what took long to make.
+PYTEST = $(RUN) -m pytest -n auto --dist worksteal
+
+# The whole suite on TensorFlow, the tests that compute with Keras on every other backend that is installed.
 test: install
-	KERAS_BACKEND=tensorflow $(RUN) -m pytest -n auto
+	KERAS_BACKEND=tensorflow $(PYTEST)
 	@for backend in jax torch; do \
 	    if $(RUN) -c "import $$backend" 2> /dev/null; then \
-	        echo "KERAS_BACKEND=$$backend"; KERAS_BACKEND=$$backend $(RUN) -m pytest -n auto -m backend tests || exit 1; \
+	        echo "KERAS_BACKEND=$$backend"; KERAS_BACKEND=$$backend $(PYTEST) -m backend tests || exit 1; \
 	    else echo "$$backend is not installed: its tests are skipped"; fi; \
 	done
 

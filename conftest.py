@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import os
 import signal
 from pathlib import Path
 from typing import Any
 
+from moments_dnns._datasets import DATASETS
 from moments_dnns._device import THREADS
+
+# What is imported stays: looking for garbage among it takes a third of the time that it takes to collect the tests.
+gc.disable()
 
 # They are read when the libraries are imported, hence before any test module is.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -17,6 +23,9 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("MOMENTS_DNNS_WORKERS", "1")
 for variable in THREADS.values():
     os.environ.setdefault(variable, "1")
+# JAX compiles nearly everything once here: optimizing that takes longer than it saves. Numbers are those of the same
+# operations, and `tests/support/known_arrays` are compared with what was compiled in full.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # Tests run side by side: threads of NumPy would wait for each other, ten times as long as they work.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -25,6 +34,9 @@ import pytest
 from hypothesis import settings
 
 from tests.support.shapes import check_shapes
+
+# Its 10,000 crops take half a second, more than most runs of tests; all who load them get a copy of their own.
+DATASETS["photo"] = functools.cache(DATASETS["photo"])
 
 # A shell starts what runs in its background without Ctrl-C, which some tests press.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -35,6 +47,11 @@ check_shapes()
 # Machines are shared, so that time says nothing; a verdict of CI must be repeatable.
 settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("house")
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage again."""
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -113,7 +113,6 @@ SUMS = {
 }
 
 
-@pytest.mark.backend
 @pytest.mark.parametrize("name", SUMS)
 def test_residual_sums(name):
     options, expected = SUMS[name]
@@ -192,7 +191,6 @@ def gradient(function, tensor):
     return tensor.grad.numpy()
 
 
-@pytest.mark.backend
 @pytest.mark.parametrize(
     ("initializer", "expected"), [("lecun_normal", 1 / 64), ("glorot_normal", 2 / 65)]
 )  # 1 / C and 2 / (C + 1)
@@ -203,7 +201,6 @@ def test_depthwise_kernels_of_keras_are_too_small(initializer, expected):
     assert moments["nu2_signal"][:, 1].mean() == pytest.approx(expected, rel=0.1)
 
 
-@pytest.mark.backend
 def test_glorot_with_relu_loses_three_decibels_per_layer():
     made = [layers.Dense(256, "relu", name=f"dense{i}") for i in range(10)]
     model = keras.Sequential([keras.Input((256,)), *made])
@@ -234,7 +231,6 @@ def test_einsum_kernels_of_earlier_keras_were_too_small():
     assert ratios[0] ** 2 == pytest.approx(1296)  # the variance of the logits, of queries and keys
 
 
-@pytest.mark.backend
 def test_attention_alone_makes_all_tokens_one_and_scaled_branches_do_not():
     """Rank collapse, arXiv 2103.03404; branches scaled by 1 / sqrt(L) keep the cosine below 1, arXiv 2206.03126."""
     depth, tokens, width = 8, 12, 32
@@ -252,7 +248,6 @@ def test_attention_alone_makes_all_tokens_one_and_scaled_branches_do_not():
     assert cosine(skips=True) < 0.7
 
 
-@pytest.mark.backend
 def test_pre_layer_norm_grows_within_its_bounds():
     """E|x_l|^2 is between (1 + l / 2) d and (1 + 3 l / 2) d: arXiv 2002.04745, lemma 2."""
     depth, width = 12, 64

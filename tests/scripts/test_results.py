@@ -71,7 +71,6 @@ def test_ctrl_c_says_that_what_was_finished_is_saved(monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("results.py: interrupted: what was finished is saved")
 
 
-@pytest.mark.backend
 def test_results_are_run_pruned_and_not_run_again(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(results, "DOCUMENT", tmp_path / "results.md")
     names = ["--names", "fully_connected_4", "figure_3_symmetric"]

@@ -31,14 +31,11 @@ from tests.support.cases import (
     make_experiment,
     make_state,
     propagate,
+    through,
     true,
 )
 
-pytestmark = pytest.mark.backend
-
-every_case = pytest.mark.parametrize(("architecture", "geometry"), CASES)
-every_vanilla_case = pytest.mark.parametrize(("architecture", "geometry"), VANILLA_CASES)
-every_batch_norm_case = pytest.mark.parametrize(("architecture", "geometry"), BATCH_NORM_CASES)
+every_case, every_vanilla_case, every_batch_norm_case = map(through, (CASES, VANILLA_CASES, BATCH_NORM_CASES))
 
 # Rounding differs between the two runs of a check, and LAYERS layers amplify that.
 SIGNAL, NOISE = 2e-5, 1e-4
@@ -122,7 +119,7 @@ def test_check_3_permuted_batch(architecture, geometry):
     assert_shifted(propagate(experiment, images[order], noise[order], kernels), reference)
 
 
-@pytest.mark.parametrize(("architecture", "geometry"), [case for case in CASES if case[1] != "fully_connected"])
+@through([case for case in CASES if case[1] != "fully_connected"])
 def test_check_3_rolled_space(architecture, geometry):
     """By multiples of the first stride; only periodic boundaries have that symmetry."""
     experiment, images, noise, kernels, reference = setting(architecture, geometry)

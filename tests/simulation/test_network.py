@@ -63,7 +63,7 @@ def test_one_block_from_a_given_state(architecture, geometry, res_depth, epsilon
     for one, other in zip(states, expected, strict=True):
         assert_close(true(one)[0], other[0], 1e-5)
         assert_close(true(one)[1], other[1], 1e-4)
-    logarithms = block_moments(experiment, states)
+    logarithms = keras.ops.convert_to_numpy(block_moments(experiment, states))
     assert_moments_close(experiment.array_names, logarithms, oracle.layer_moments(architecture, expected))
     # The noise may grow exponentially in any network, the signal only where it is not normalized.
     rescaled = [states[-1].noise] if experiment.structure.normalized else [states[-1].signal, states[-1].noise]

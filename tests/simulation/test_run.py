@@ -115,7 +115,6 @@ def test_realizations_depend_on_their_index_alone(reference):
         np.testing.assert_array_equal(array, reference.arrays[name][[4, 1]])
 
 
-@backend
 @pytest.mark.parametrize(
     "change",
     [
@@ -133,7 +132,6 @@ def test_everything_described_changes_the_numbers(reference, change):
     assert not np.array_equal(run(**change)["mu2_signal_loc3"], reference["mu2_signal_loc3"])
 
 
-@backend
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 def test_boundaries_and_res_depth_run(boundary):
     moments = run(architecture="bn_res", kernel_size=3, boundary=boundary, res_depth=3, num_realizations=1)

@@ -3,8 +3,10 @@
 import functools
 
 import numpy as np
+import pytest
 from keras import ops
 
+from moments_dnns._backend import compiled
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.layers.convolution import Convolution
 from moments_dnns.layers.core import InitialState, Rescaling
@@ -24,7 +26,16 @@ CASES = [(architecture, geometry) for architecture in ("vanilla", "bn_ff", "bn_r
 BATCH_NORM_CASES = [case for case in CASES if case[0] != "vanilla"]
 VANILLA_CASES = [case for case in CASES if case[0] == "vanilla"]
 
+# Every layer with every boundary is compared with the oracle on every backend; of the networks, one of each kind.
+ON_EVERY_BACKEND = {("vanilla", "periodic"), ("bn_ff", "fully_connected"), ("bn_res", "symmetric")}
+
 WIDTH, BATCH, SIDE, LAYERS = 8, 6, 8, 3
+
+
+def through(cases):
+    """Parametrize a test with cases, those of `ON_EVERY_BACKEND` on every backend."""
+    marked = [pytest.param(*case, marks=pytest.mark.backend if case in ON_EVERY_BACKEND else ()) for case in cases]
+    return pytest.mark.parametrize(("architecture", "geometry"), marked)
 
 
 def make_experiment(architecture, geometry, **changes):
@@ -75,7 +86,7 @@ def draw_network_kernels(experiment, seed=0):
 
 
 def propagate(experiment, images, noise, kernels):
-    """What `realize` returns, from kernels instead of seeds, layer by layer and without compiling anything."""
+    """What `realize` returns, from kernels instead of seeds, layer by layer."""
     first = Convolution(
         experiment.num_channels,
         experiment.kernel_size,
@@ -83,17 +94,28 @@ def propagate(experiment, images, noise, kernels):
         strides=1 if experiment.fully_connected else 2,
     )
     state = Rescaling()(first(InitialState()(images, noise), kernel=kernels[0]))
-    block, rows = Block(experiment), []
-    for layer in kernels[1:]:
-        states = block(state, kernels=layer)
-        rows.append(block_moments(experiment, states))
-        state = states[-1]
+    rows, layer = [], layer_of(experiment)
+    for own in kernels[1:]:
+        state, moments = layer(state, own)
+        rows.append(ops.convert_to_numpy(moments))
     return dict(zip(experiment.array_names, np.transpose(rows), strict=True))
+
+
+@functools.cache
+def layer_of(experiment):
+    """A layer, compiled, as a function of its state and kernels: the next state, and its `block_moments`."""
+    block = Block(experiment)
+
+    def layer(state, kernels):
+        states = block(State(*state), kernels=kernels)
+        return states[-1], block_moments(experiment, states)
+
+    return compiled(layer)
 
 
 def block_moments(experiment, states):
     """The logarithms of the moments at all places of a block, in the order of `experiment.array_names`."""
-    return np.concatenate(
+    return ops.concatenate(
         [
             LogMoments(experiment.moments_at(place))(state)
             for place, state in zip(experiment.structure.places, states, strict=True)
