@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 import os
 import signal
 from pathlib import Path
 from typing import Any
 
-from moments_dnns._datasets import DATASETS
 from moments_dnns._device import THREADS
 
 # What is imported stays: looking for garbage among it takes a third of the time that it takes to collect the tests.
@@ -34,9 +32,6 @@ import pytest
 from hypothesis import settings
 
 from tests.support.shapes import check_shapes
-
-# Its 10,000 crops take half a second, more than most runs of tests; all who load them get a copy of their own.
-DATASETS["photo"] = functools.cache(DATASETS["photo"])
 
 # A shell starts what runs in its background without Ctrl-C, which some tests press.
 signal.signal(signal.SIGINT, signal.default_int_handler)
