@@ -103,7 +103,9 @@ def _set_up_worker(numbers: Any, gpus: list[str], environment: dict[str, str], e
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[worker % len(gpus)]
     with suppress(Exception), without_greetings():  # what fails here fails in the first task, which says so
-        import keras  # noqa: F401  # while the coordinator reads images
+        import keras  # while the coordinator reads images
+
+        keras.ops.zeros(())  # looks for devices
 
 
 def _leave(ending: Any, number: int, frame: FrameType | None) -> None:
