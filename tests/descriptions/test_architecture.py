@@ -59,7 +59,7 @@ def architectures(draw):
         }
     if draw(st.booleans()):
         parts |= {"stages": 2, "transition": [Step("max_pool", strides=2), *draw(st.lists(steps(), max_size=2))]}
-    for name in ("steps", "after"):
+    for name in ("steps", "after", "transition"):
         if any("width" in step.kind.options for step in parts.get(name, [])):
             parts[name] = [*parts[name], Step("dense")]
     return Architecture(**parts)
