@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from moments_dnns import diagnose
-from moments_dnns.analysis import Diagnosis
+from moments_dnns.analysis import CONSTANT, VANISHING_SIGNAL, Diagnosis
 from moments_dnns.analysis.verdicts import LEAST_VARIANCE, LEAST_VARIATION, MOST_DEPTH_SCALES
 from moments_dnns.plots.style import DASHES, LOOKS, PaperFigure, styled
 
@@ -196,12 +196,7 @@ def draw(found: Sequence[Outcome]) -> Figure:
 
 def draw_losses(axes: Axes, found: Sequence[Outcome]) -> None:
     """Draw a point for each network, the limit of ln chi^2, and the loss that counts as trained."""
-    lost = np.array(
-        [
-            _value(each.diagnosis.variation) < LEAST_VARIATION or _value(each.diagnosis.variance) < LEAST_VARIANCE
-            for each in found
-        ]
-    )
+    lost = np.array([bool({CONSTANT, VANISHING_SIGNAL} & {*each.diagnosis.verdicts}) for each in found])
     scales = np.array([SCORES["ln χ²"](each.diagnosis) for each in found])
     reached = np.array([min(each.loss, math.log(10)) for each in found])
     for marks, label, look in ((~lost, "signal varies", LOOKS[0]), (lost, "constant or vanishing", LOOKS[1])):
