@@ -142,7 +142,8 @@ class Textbook:
 
 def padded(x: Tensor, size: int, boundary: str) -> Tensor:
     """Return images with the pixels that a kernel of that size sees beyond their borders."""
-    before, after = (size - 1) // 2, size // 2
+    before = size - 1 if boundary == "periodic_one_sided" else (size - 1) // 2
+    after = size - 1 - before
     if before + after == 0:
         return x
     if boundary == "zero_padding":

@@ -72,6 +72,9 @@ RESULTS = {
     "figure_4_mnist": Result("bn_ff", {**BN_FF, "dataset": "mnist"}, SMALLER),
     "figure_4_epsilon_0": Result("bn_ff", {**BN_FF, "epsilon": 0.0}, SMALLER),
     "figure_5": Result("bn_res", BN_RES, {**SMALLER, "num_realizations": 32}, "bn_res"),
+    "figure_5_one_sided": Result(
+        "bn_res", {**BN_RES, "boundary": "periodic_one_sided"}, {**SMALLER, "num_realizations": 32}, "bn_res"
+    ),
 }
 # The only size with other depths: it is there to see that everything runs, not for its numbers.
 QUICK = {"total_depth": 20, "num_channels": 16, "batch_size": 8, "num_realizations": 4, "num_computations": 4}

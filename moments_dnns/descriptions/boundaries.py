@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 PADDED = -1  # the number of all pixels of the zero padding
 
-# The arguments of `numpy.pad` that continue the pixels of an image beyond its border.
-PADDING: dict[str, dict[str, Any]] = {
-    "periodic": {"mode": "wrap"},
-    "symmetric": {"mode": "symmetric"},
-    "zero_padding": {"mode": "constant", "constant_values": PADDED},
-}
 
-BOUNDARIES = tuple(PADDING)
+class Boundary(NamedTuple):
+    """What convolutions read around a pixel.
+
+    Args:
+        padding: The arguments of `numpy.pad` that continue the pixels of an image beyond its border.
+        periodic: Whether all pixels are alike, so that translations of the images leave the law of a network as it is.
+        centred: Whether the pixel is in the middle of what is read; else it is the last of it.
+    """
+
+    padding: dict[str, Any]
+    periodic: bool = False
+    centred: bool = True
+
+
+BOUNDARIES = {
+    "periodic": Boundary({"mode": "wrap"}, periodic=True),
+    "periodic_one_sided": Boundary({"mode": "wrap"}, periodic=True, centred=False),
+    "symmetric": Boundary({"mode": "symmetric"}),
+    "zero_padding": Boundary({"mode": "constant", "constant_values": PADDED}),
+}
 
 
 def padded_pixels(height: int, width: int, kernel_size: int, boundary: str) -> np.ndarray:
@@ -24,8 +37,8 @@ def padded_pixels(height: int, width: int, kernel_size: int, boundary: str) -> n
     Args:
         height: Rows of the image.
         width: Columns of the image.
-        kernel_size: Side of the kernel; an even one reads one pixel more to the right and below.
-        boundary: `"periodic"`, `"symmetric"` or `"zero_padding"`.
+        kernel_size: Side of the kernel; an even one that is centred reads one pixel more to the right and below.
+        boundary: A key of `BOUNDARIES`.
 
     Returns:
         Integer array of shape (height + kernel_size - 1, width + kernel_size - 1). Pixels are numbered row by row from
@@ -33,14 +46,19 @@ def padded_pixels(height: int, width: int, kernel_size: int, boundary: str) -> n
 
     Example:
 
-    >>> padded_pixels(1, 3, 3, "periodic")[0].tolist(), padded_pixels(1, 3, 3, "zero_padding")[1].tolist()
-    ([2, 0, 1, 2, 0], [-1, 0, 1, 2, -1])
+    >>> for boundary in ("periodic", "periodic_one_sided", "symmetric", "zero_padding"):
+    ...     padded_pixels(1, 3, 3, boundary)[-2].tolist()
+    [2, 0, 1, 2, 0]
+    [1, 2, 0, 1, 2]
+    [0, 0, 1, 2, 2]
+    [-1, 0, 1, 2, -1]
 
     Reference: section 2 of arXiv 1811.03087.
     """
-    margin = ((kernel_size - 1) // 2, kernel_size // 2)
+    continued = BOUNDARIES[boundary]
+    before = (kernel_size - 1) // 2 if continued.centred else kernel_size - 1
     pixels = np.arange(height * width, dtype="int32").reshape(height, width)
-    return np.pad(pixels, margin, **PADDING[boundary])
+    return np.pad(pixels, (before, kernel_size - 1 - before), **continued.padding)
 
 
 def read_pixels(height: int, width: int, kernel_size: int, boundary: str, strides: int = 1) -> np.ndarray:
@@ -50,7 +68,7 @@ def read_pixels(height: int, width: int, kernel_size: int, boundary: str, stride
         height: Rows of the image.
         width: Columns of the image.
         kernel_size: Side of the kernel.
-        boundary: `"periodic"`, `"symmetric"` or `"zero_padding"`.
+        boundary: A key of `BOUNDARIES`.
         strides: Step between the output's pixels.
 
     Returns:

@@ -24,8 +24,8 @@ def pad(
 
     Args:
         x: Tensor of shape (batch, height, width, channels).
-        kernel_size: Side of the kernel; an even one reads one pixel more to the right and below.
-        boundary: `"periodic"`, `"symmetric"` or `"zero_padding"`.
+        kernel_size: Side of the kernel; an even one that is centred reads one pixel more to the right and below.
+        boundary: `"periodic"`, `"periodic_one_sided"`, `"symmetric"` or `"zero_padding"`.
 
     Returns:
         Tensor of shape (batch, height + kernel_size - 1, width + kernel_size - 1, channels).
@@ -58,8 +58,9 @@ class Convolution(Linear):
         num_channels: Number of output channels.
         kernel_size: Side of the kernel in pixels.
         strides: Step between the output's pixels.
-        boundary: `"periodic"` (opposite border), `"symmetric"` (mirrored, border pixel repeated; odd kernels
-            only) or `"zero_padding"`.
+        boundary: `"periodic"` (opposite border), `"symmetric"` (mirrored, border pixel repeated; odd kernels only),
+            `"zero_padding"`, or `"periodic_one_sided"`, where the kernel is not centred on its pixel but reads it and
+            those before it.
         gain: Variance of the weights times fan_in; 2 is He's.
         weights: `"explicit"` draws the kernel. `"gram"` draws the outputs of a fully connected layer given its inputs;
             they have the same law, at a cost that grows with the width instead of its square. `"auto"` takes the

@@ -9,6 +9,7 @@ import attrs
 
 from moments_dnns._validation import refusal, warn
 from moments_dnns.data import Images, load_images
+from moments_dnns.descriptions.boundaries import BOUNDARIES
 from moments_dnns.descriptions.experiment import Experiment
 from moments_dnns.results.moments import Moments
 from moments_dnns.results.sources import indices
@@ -96,7 +97,7 @@ def affordable(experiment: Experiment, images: Images) -> tuple[str, int]:
     layers *= experiment.structure.num_repeats(experiment.res_depth)
     # The square of the length times the number of images is the number of entries.
     ways = [("none", side**2, MOST_WORK)]
-    if side > 1 and experiment.boundary == "periodic":
+    if side > 1 and BOUNDARIES[experiment.boundary].periodic:
         ways.append(("translations", side, MOST_WORK_AVERAGED))
     for symmetry, length, most in ways:
         feasible = min(MOST_POINTS, int((most / layers) ** 0.5)) // length

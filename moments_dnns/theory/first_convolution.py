@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from moments_dnns._validation import one_of, refusal
-from moments_dnns.descriptions.boundaries import read_pixels
+from moments_dnns.descriptions.boundaries import BOUNDARIES, read_pixels
 from moments_dnns.descriptions.experiment import Experiment
 
 from .features import Features, read_features
@@ -103,7 +103,7 @@ def averages_translations(experiment: Experiment, shape: tuple[int, ...], symmet
     """
     one_of(SYMMETRIES)("symmetry", symmetry)
     batch, pixels = shape[0], math.prod(experiment.layer_side(side) for side in shape[1:3])
-    periodic = experiment.boundary == "periodic"
+    periodic = BOUNDARIES[experiment.boundary].periodic
     if symmetry == "translations" and not periodic:
         raise ValueError(
             refusal(

@@ -83,7 +83,7 @@ def infinite_width(
             is then approximate, but for the steps before the first ReLU.
         total_depth: Number of layers, or of residual units.
         kernel_size: Side of the kernels in pixels.
-        boundary: `"periodic"`, `"symmetric"` or `"zero_padding"`.
+        boundary: `"periodic"`, `"periodic_one_sided"`, `"symmetric"` or `"zero_padding"`.
         spatial_size: Side of the layers' images in pixels.
         res_depth: Convolutions per residual unit.
         epsilon: Constant added to the variances in batch normalization.
@@ -124,7 +124,7 @@ def infinite_width(
             )
         )
     start = _start(gram, noise_gram, cross_gram, side**2)
-    if num_translations(start.grams.signal) > 1 and boundary != "periodic":
+    if num_translations(start.grams.signal) > 1 and not BOUNDARIES[boundary].periodic:
         raise ValueError(
             refusal("translations change what a convolution does unless its boundary is periodic.", boundary=boundary)
         )

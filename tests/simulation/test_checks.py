@@ -7,6 +7,7 @@ Moments are natural logarithms here: factors become shifts, relative errors diff
 import functools
 import math
 
+import attrs
 import numpy as np
 import pytest
 
@@ -128,6 +129,24 @@ def test_check_3_rolled_space(architecture, geometry):
         assert_shifted(rolled, reference)
     else:
         assert max(np.abs(rolled[name] - reference[name]).max() for name in reference) > 1e-2
+
+
+@pytest.mark.parametrize("architecture", ["vanilla", "bn_ff", "bn_res"])
+def test_displaced_kernels_change_residual_networks_only(architecture):
+    """They displace the images of a feedforward network as a whole, but a branch against its skip connection.
+
+    The stride of the first convolution lets no other displacement of the images pass than its own.
+    """
+    experiment, images, noise, kernels, _ = setting(architecture, "periodic")
+    displaced = propagate(attrs.evolve(experiment, boundary="periodic_one_sided"), images, noise, kernels)
+    expected = propagate(experiment, *(np.roll(x, (1, 1), axis=(1, 2)) for x in (images, noise)), kernels)
+    if architecture == "bn_res":
+        first_unit = [name for name in expected if split_name(name)[1] != "loc5"]
+        for name in first_unit:
+            np.testing.assert_allclose(displaced[name][0], expected[name][0], rtol=0, atol=NOISE, err_msg=name)
+        assert np.abs(displaced["log_mu2_noise_loc5"] - expected["log_mu2_noise_loc5"]).min() > 1e-3
+    else:
+        assert_shifted(displaced, expected)
 
 
 # --- 4, 5: vanilla networks are homogeneous ----------------------------------------------------------------------

@@ -18,18 +18,23 @@ def pixel(index, size, boundary):
     """Which pixel is seen at an index that may lie beyond the border; None where there is nothing."""
     if 0 <= index < size:
         return index
-    if boundary == "periodic":
+    if boundary.startswith("periodic"):
         return index % size
     if boundary == "symmetric":
         return -index - 1 if index < 0 else 2 * size - 1 - index
     return None
 
 
+def pixels_before(side, boundary):
+    """How many pixels a kernel reads before its own."""
+    return side - 1 if boundary == "periodic_one_sided" else (side - 1) // 2
+
+
 def convolve(x, kernel, boundary="periodic", strides=1):
     x, kernel = np.asarray(x, np.float64), np.asarray(kernel, np.float64)
     batch, height, width, _ = x.shape
     side = kernel.shape[0]
-    before = (side - 1) // 2
+    before = pixels_before(side, boundary)
     rows, columns = range(0, height, strides), range(0, width, strides)
     y = np.zeros((batch, len(rows), len(columns), kernel.shape[-1]))
     for i, row in enumerate(rows):

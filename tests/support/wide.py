@@ -6,14 +6,14 @@ that is cheap at any width. A state is (signal, noise) of shape (M, channels).
 
 import numpy as np
 
-from tests.support.oracle import ARCHITECTURES, pixel
+from tests.support.oracle import ARCHITECTURES, pixel, pixels_before
 
 GAIN = 2.0
 
 
 def reads(side, kernel_size, boundary):
     """For every entry of the kernel, which pixel each pixel reads; None in the padding."""
-    before = (kernel_size - 1) // 2
+    before = pixels_before(kernel_size, boundary)
     for u in range(kernel_size):
         for v in range(kernel_size):
             seen = []

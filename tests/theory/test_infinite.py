@@ -10,7 +10,14 @@ from moments_dnns.theory.gram import MOST_POINTS, effective_rank
 from moments_dnns.theory.infinite import infinite_width
 from tests.support import oracle, wide
 
-GEOMETRIES = [(1, "periodic", 1), (3, "periodic", 3), (3, "symmetric", 3), (3, "zero_padding", 3), (2, "periodic", 2)]
+GEOMETRIES = [
+    (1, "periodic", 1),
+    (3, "periodic", 3),
+    (3, "periodic_one_sided", 3),
+    (3, "symmetric", 3),
+    (3, "zero_padding", 3),
+    (2, "periodic", 2),
+]
 
 
 @pytest.mark.parametrize(("kernel_size", "boundary", "side"), GEOMETRIES)

@@ -95,6 +95,18 @@ def test_what_translations_do_not_change_is_exact(architecture, epsilon, side, k
         np.testing.assert_allclose(from_features[name], expected, rtol=1e-9, atol=1e-10, err_msg=name)
 
 
+@pytest.mark.parametrize("architecture", ["vanilla", "bn_ff", "bn_res"])
+def test_displaced_kernels_leave_averages_over_translations_as_they_are(architecture):
+    features = draw_features(4, invariant=False)
+    settings = {"kernel_size": 3, "spatial_size": 4, "epsilon": 0.1}
+    centred, displaced = (
+        infinite_width(architecture, features, 5, boundary=boundary, **settings)
+        for boundary in ("periodic", "periodic_one_sided")
+    )
+    for name, expected in centred.items():
+        np.testing.assert_allclose(displaced[name], expected, rtol=1e-12, err_msg=name)
+
+
 @pytest.mark.parametrize(("architecture", "places"), [("vanilla", 2), ("bn_ff", 3), ("bn_res", 2)])
 def test_nothing_is_averaged_before_the_first_relu(architecture, places):
     features = draw_features(4, invariant=False)
