@@ -148,7 +148,8 @@ def one_hot_outputs(images, kernel_size, boundary, strides):
 
 
 @pytest.mark.parametrize(
-    ("kernel_size", "boundary"), [(1, "periodic"), (3, "periodic"), (2, "zero_padding"), (3, "symmetric")]
+    ("kernel_size", "boundary"),
+    [(1, "periodic"), (3, "periodic"), (3, "periodic_one_sided"), (2, "zero_padding"), (3, "symmetric")],
 )
 def test_first_grams_are_means_over_the_weights(kernel_size, boundary):
     shape = (3, 1, 1, 5) if kernel_size == 1 else (2, 7, 7, 2)
