@@ -1,4 +1,4 @@
-"""The pictures of docs/gallery.md, made by its own code.
+"""The pictures of docs/gallery.md, made by its own code, and what they show.
 
 python -m scripts.gallery                # all of them: a minute
 python -m scripts.gallery theory sweep   # some of them
@@ -12,17 +12,39 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from moments_dnns import Experiment, list_experiments, load_experiment
+
+from .results_page import sizes
+
 PAGE = Path(__file__).parents[1] / "docs" / "gallery.md"
 
 DOTS_PER_INCH = 150  # twice what a page shows
 
-ENTRY = re.compile(r"```python\n(?P<code>.*?)```\n+!\[[^\]]+\]\(images/(?P<name>\w+)\.png\)", re.DOTALL)
+ENTRY = re.compile(
+    r"```python\n(?P<code>.*?)```\n\n!\[[^\]]+\]\(images/(?P<name>\w+)\.png\)\n(?P<caption>\n\*.*?\*\n)?", re.DOTALL
+)
 
 
 def entries() -> Iterator[tuple[str, str]]:
     """Yield the name and the code of every picture of the page."""
     for entry in ENTRY.finditer(PAGE.read_text()):
         yield entry["name"], entry["code"]
+
+
+def caption(code: str) -> str:
+    """Return the caption of an entry: the sizes and the images of the experiments that its code names, if any."""
+    saved = [name for name in re.findall(r'"(\w+)"', code) if name in list_experiments()]
+    experiments = [moments for moments in map(load_experiment, saved) if isinstance(moments.experiment, Experiment)]
+    return f"\n*{sizes(experiments)}*\n" if experiments else ""
+
+
+def captioned(page: str) -> str:
+    """Return the text of the page with the captions that its experiments ask for."""
+
+    def entry(match: re.Match[str]) -> str:
+        return match[0].removesuffix(match["caption"] or "") + caption(match["code"])
+
+    return ENTRY.sub(entry, page)
 
 
 def draw(code: str) -> Any:
@@ -39,6 +61,7 @@ def main(names: Collection[str]) -> int:
             path = PAGE.parent / "images" / f"{name}.png"
             draw(code).savefig(path, dpi=DOTS_PER_INCH)
             print(path.relative_to(PAGE.parents[1]))
+    PAGE.write_text(captioned(PAGE.read_text()))
     return 0
 
 

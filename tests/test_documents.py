@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from moments_dnns import ARCHITECTURES, Architecture, Experiment, Step, __version__, run_experiment
+from moments_dnns import ARCHITECTURES, Architecture, Experiment, Step, __version__, load_experiment, run_experiment
 from moments_dnns.descriptions.parameters import first_sentence, parameters_of
 from moments_dnns.descriptions.steps import KINDS
 from moments_dnns.execution.options import RunOptions
@@ -139,12 +139,14 @@ def test_badges_and_citation_say_the_truth():
 
 def test_the_gallery_has_a_picture_after_every_piece_of_code(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("MOMENTS_DNNS_NPY", str(ROOT / "npy"))
     pieces = list(gallery.entries())
     assert len(pieces) == len(examples_of("docs/gallery.md"))
     for name, _ in pieces:
         assert (ROOT / "docs" / "images" / f"{name}.png").stat().st_size > 10_000, name
+    assert gallery.PAGE.read_text() == gallery.captioned(gallery.PAGE.read_text())
+    assert f"{load_experiment('figure_4').num_realizations} realizations on" in README
     # The others are drawn by `python -m scripts.replay`, which takes a minute.
-    monkeypatch.setenv("MOMENTS_DNNS_NPY", str(ROOT / "npy"))
     figure = gallery.draw(dict(pieces)["summary"])
     figure.savefig(tmp_path / "figure.png", dpi=40)
 
