@@ -24,9 +24,9 @@ AS_PUBLISHED = ("cifar10", "cifar10-test-jpeg.npy")
 # Why an experiment is not as published, below its numbers.
 NOTES = {
     "figure_5": """\
-The published residual networks are not these: their effective ranks are higher by a tenth at every depth, far beyond
-chance. They are those of `figure_5_one_sided`, whose kernels read a pixel and those before it instead of its
-neighbours on all sides. Where borders are periodic, such kernels displace the images of a feedforward network as a
+The published residual networks are not these: the effective rank of their noise is higher by a tenth at every depth,
+and χ is lower by a twentieth, far beyond chance. They are those of `figure_5_one_sided`, whose kernels read a pixel
+and those before it instead of its neighbours on all sides. Where borders are periodic, such kernels displace the images of a feedforward network as a
 whole, which changes no moment, so that figures 3 and 4 agree either way. But they displace a residual branch against
 its skip connection: pixels mix faster, and signal and noise spread over more directions. This is concluded from the
 numbers alone. Equation 1 of the paper has centred kernels, and so have the figures here.""",
