@@ -32,6 +32,7 @@ PAPER = {
     "figure_4_mnist": (3, 512, 64, 200, 1_000, {"dataset": "mnist"}),
     "figure_4_epsilon_0": (3, 512, 64, 200, 1_000, {"epsilon": 0.0}),
     "figure_5": (3, 512, 64, 500, 1_000, {}),
+    "figure_5_narrow": (3, 128, 64, 500, 1_000, {}),
     "figure_5_one_sided": (3, 512, 64, 500, 1_000, {"boundary": "periodic_one_sided"}),
 }
 
@@ -80,7 +81,7 @@ def test_results_are_run_pruned_and_not_run_again(monkeypatch, tmp_path, capsys)
         moments = load_experiment(folder)
         assert moments.num_realizations == 4
         assert set(moments) == {stored_name(name) for name in FIGURES[type_plot].needs}
-    assert "2 of 18 experiments to finish" in capsys.readouterr().out
+    assert "2 of 19 experiments to finish" in capsys.readouterr().out
     monkeypatch.setattr(results, "run_experiment", lambda **_: pytest.fail("ran again"))
     assert results.main(["--size", "quick", "--dataset", "photo", "--no_verbose", *names]) == 0
     assert not (tmp_path / "results.md").exists()  # tiny versions are not worth telling
@@ -110,7 +111,7 @@ def test_datasets_that_cannot_be_had_are_told_and_left_out(monkeypatch, tmp_path
     told = capsys.readouterr().out
     assert "cifar10 is not at hand" in told
     assert "mnist is not at hand" in told
-    assert "0 of 18 experiments to finish, on photo images" in told
+    assert "0 of 19 experiments to finish, on photo images" in told
 
 
 def test_the_document_compares_what_is_saved():
