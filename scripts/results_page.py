@@ -26,10 +26,11 @@ NOTES = {
     "figure_5": """\
 The published residual networks are not these: the effective rank of their noise is higher by a tenth at every depth,
 and χ is lower by a twentieth, far beyond chance. They are those of `figure_5_one_sided`, whose kernels read a pixel
-and those before it instead of its neighbours on all sides. Where borders are periodic, such kernels displace the images of a feedforward network as a
-whole, which changes no moment, so that figures 3 and 4 agree either way. But they displace a residual branch against
-its skip connection: pixels mix faster, and signal and noise spread over more directions. This is concluded from the
-numbers alone. Equation 1 of the paper has centred kernels, and so have the figures here.
+and those before it instead of its neighbours on all sides. Where borders are periodic, such kernels displace the
+images of a feedforward network as a whole, which changes no moment, so that figures 3 and 4 agree either way. But
+they displace a residual branch against its skip connection: pixels mix faster, and signal and noise spread over more
+directions. This is concluded from the numbers alone. Equation 1 of the paper has centred kernels, and so have the
+figures here.
 
 The growth δχ does not depend on the width: that of `figure_5_narrow` is 1.200 (standard error 0.003) at unit 500 and
 1.203 (0.002) as a mean over all depths, where 1.201 and 1.2035 are published for four times the width. Crops of a
@@ -47,9 +48,9 @@ def document() -> str:
         "Written by `make results`, not by hand. Every experiment is saved in `npy/`, pruned, with its parameters and",
         "its provenance in `experiment.json`. *z* is the difference of the means over its standard error, which",
         "includes the published one where that is known. It is a test where the size and the images are those of the",
-        "paper, which the first table counts; otherwise the numbers are there to be compared by eye. A standard error",
-        "of few realizations is itself uncertain: of means over two, 20 % are beyond 3 σ by chance, over four 6 %, over",
-        "thirty 0.6 %.",
+        "paper, which the first table counts; otherwise the numbers are there to be compared by eye. The",
+        "standard error of few realizations is itself uncertain: of means over four, 6 % are beyond 3 σ by chance, of",
+        "those over thirty 0.6 %.",
         "",
     ]
     saved = list(saved_results())
