@@ -29,8 +29,8 @@ and χ is lower by a twentieth, far beyond chance. They are those of `figure_5_o
 and those before it instead of its neighbours on all sides. Where borders are periodic, such kernels displace the
 images of a feedforward network as a whole, which changes no moment, so that figures 3 and 4 agree either way. But
 they displace a residual branch against its skip connection: pixels mix faster, and signal and noise spread over more
-directions. This is concluded from the numbers alone. Equation 1 of the paper has centred kernels, and so have the
-figures here.
+directions. This is concluded from the numbers alone. Centred kernels are what a reader of the paper would build, and
+so they are what `boundary="periodic"` has.
 
 The growth δχ does not depend on the width: that of `figure_5_narrow` is 1.200 (standard error 0.003) at unit 500 and
 1.203 (0.002) as a mean over all depths, where 1.201 and 1.2035 are published for four times the width. Crops of a
