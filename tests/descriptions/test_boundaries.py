@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from moments_dnns.descriptions.boundaries import BOUNDARIES, PADDED, read_pixels
-from tests.support.oracle import pixel
+from tests.support.oracle import pixel, pixels_before
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize(("height", "width", "kernel_size", "strides"), [(3, 4, 3, 1), (4, 4, 2, 2), (5, 6, 5, 3)])
 def test_every_entry_of_a_kernel_reads_what_the_oracle_reads(height, width, kernel_size, strides, boundary):
-    before = (kernel_size - 1) // 2
+    before = pixels_before(kernel_size, boundary)
     expected = []
     for u in range(kernel_size):
         for v in range(kernel_size):
