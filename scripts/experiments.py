@@ -72,7 +72,7 @@ RESULTS = {
     "figure_4_mnist": Result("bn_ff", {**BN_FF, "dataset": "mnist"}, SMALLER),
     "figure_4_epsilon_0": Result("bn_ff", {**BN_FF, "epsilon": 0.0}, SMALLER),
     "figure_5": Result("bn_res", BN_RES, {**SMALLER, "num_realizations": 32}, "bn_res"),
-    "figure_5_narrow": Result("bn_res", {**BN_RES, "num_channels": 128}),
+    "figure_5_narrow": Result("bn_res", {**BN_RES, "num_channels": 128}, {"num_realizations": 32}),
     "figure_5_one_sided": Result(
         "bn_res", {**BN_RES, "boundary": "periodic_one_sided"}, {**SMALLER, "num_realizations": 32}, "bn_res"
     ),

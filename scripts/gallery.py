@@ -21,7 +21,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "gallery.md"
 DOTS_PER_INCH = 150  # twice what a page shows
 
 ENTRY = re.compile(
-    r"```python\n(?P<code>.*?)```\n\n!\[[^\]]+\]\(images/(?P<name>\w+)\.png\)\n(?P<caption>\n\*.*?\*\n)?", re.DOTALL
+    r"(?P<entry>```python\n(?P<code>.*?)```\n\n!\[[^\]]+\]\(images/(?P<name>\w+)\.png\)\n)(\n\*[^*\n]+\*\n)?", re.DOTALL
 )
 
 
@@ -33,18 +33,16 @@ def entries() -> Iterator[tuple[str, str]]:
 
 def caption(code: str) -> str:
     """Return the caption of an entry: the sizes and the images of the experiments that its code names, if any."""
-    saved = [name for name in re.findall(r'"(\w+)"', code) if name in list_experiments()]
+    there = list_experiments()
+    saved = [name for name in re.findall(r'"(\w+)"', code) if name in there]
+    # The measurement of a model has no width, no batch and no depth.
     experiments = [moments for moments in map(load_experiment, saved) if isinstance(moments.experiment, Experiment)]
     return f"\n*{sizes(experiments)}*\n" if experiments else ""
 
 
 def captioned(page: str) -> str:
     """Return the text of the page with the captions that its experiments ask for."""
-
-    def entry(match: re.Match[str]) -> str:
-        return match[0].removesuffix(match["caption"] or "") + caption(match["code"])
-
-    return ENTRY.sub(entry, page)
+    return ENTRY.sub(lambda match: match["entry"] + caption(match["code"]), page)
 
 
 def draw(code: str) -> Any:

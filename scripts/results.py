@@ -3,7 +3,7 @@
 python -m scripts.results --size quick     # tiny versions, to see that all works: a minute or two
 python -m scripts.results --size cpu       # fully connected networks as in the paper, smaller convolutional ones
 python -m scripts.results --size paper     # everything as in the paper, on a machine with a GPU
-python -m scripts.results --size paper --realizations 30    # what two cores can do in a night
+python -m scripts.results --size paper --realizations 30    # what two cores can do in a day
 
 Finished experiments are not run again, and Ctrl-C loses one realization.
 """

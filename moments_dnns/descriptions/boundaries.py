@@ -15,7 +15,7 @@ class Boundary(NamedTuple):
     Args:
         padding: The arguments of `numpy.pad` that continue the pixels of an image beyond its border.
         periodic: Whether all pixels are alike, so that translations of the images leave the law of a network as it is.
-        centred: Whether the pixel is in the middle of what is read; else it is the last of it.
+        centred: Whether the pixel is in the middle of what is read, up to half a pixel; else it is the last of it.
     """
 
     padding: dict[str, Any]

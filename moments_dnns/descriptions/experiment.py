@@ -71,8 +71,8 @@ class Experiment(Description):
         group="network",
         meaning='What convolutions read beyond the border: `"periodic"` (the opposite border), `"symmetric"` (the '
         'mirror image, odd kernels only), `"zero_padding"`, or `"periodic_one_sided"` (the opposite border, by kernels '
-        "that read a pixel and those before it). Kernels that are not centred displace residual branches against "
-        "their skip connections.",
+        "that read a pixel and those above and to the left of it). Kernels that are not centred displace residual "
+        "branches against their skip connections.",
     )
     dataset: str = parameter(
         text,

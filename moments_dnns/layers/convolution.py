@@ -60,7 +60,7 @@ class Convolution(Linear):
         strides: Step between the output's pixels.
         boundary: `"periodic"` (opposite border), `"symmetric"` (mirrored, border pixel repeated; odd kernels only),
             `"zero_padding"`, or `"periodic_one_sided"`, where the kernel is not centred on its pixel but reads it and
-            those before it.
+            those above and to the left of it.
         gain: Variance of the weights times fan_in; 2 is He's.
         weights: `"explicit"` draws the kernel. `"gram"` draws the outputs of a fully connected layer given its inputs;
             they have the same law, at a cost that grows with the width instead of its square. `"auto"` takes the

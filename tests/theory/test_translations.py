@@ -107,6 +107,24 @@ def test_displaced_kernels_leave_averages_over_translations_as_they_are(architec
         np.testing.assert_allclose(displaced[name], expected, rtol=1e-12, err_msg=name)
 
 
+def test_displaced_kernels_change_residual_networks_before_the_average():
+    signal, noise, cross = draw_features(4, invariant=False).grams()
+    settings = {"kernel_size": 3, "spatial_size": 4, "epsilon": 0.1, "noise_gram": noise, "cross_gram": cross}
+    for architecture, differs in (("bn_ff", False), ("bn_res", True)):
+        centred, displaced = (
+            infinite_width(architecture, signal, 5, boundary=boundary, **settings)
+            for boundary in ("periodic", "periodic_one_sided")
+        )
+        last = "log_chi_loc5" if differs else "log_chi_loc4"
+        assert (np.abs(centred[last] - displaced[last]).max() > 1e-3) == differs
+
+
+def test_one_sided_kernels_are_averaged_too():
+    experiment = attrs.evolve(REAL, boundary="periodic_one_sided")
+    batch = np.random.default_rng(0).normal(size=(2, experiment.batch_size, 8, 8, 3))
+    assert predict(experiment, *batch, symmetry="translations")["chi_loc4"].size
+
+
 @pytest.mark.parametrize(("architecture", "places"), [("vanilla", 2), ("bn_ff", 3), ("bn_res", 2)])
 def test_nothing_is_averaged_before_the_first_relu(architecture, places):
     features = draw_features(4, invariant=False)
