@@ -132,6 +132,7 @@ def test_the_number_of_batches_is_what_a_figure_can_wait_for(batch_size, number)
         ({"batch_size": 8, "total_depth": 8}, ("none", 1)),
         ({"batch_size": 16, "total_depth": 8}, ("translations", 4)),
         ({"batch_size": 64, "total_depth": 200}, ("translations", 1)),
+        ({"batch_size": 64, "total_depth": 200, "boundary": "periodic_one_sided"}, ("translations", 1)),
     ],
 )
 def test_too_many_pixels_are_averaged_over_translations(changes, expected):

@@ -121,10 +121,16 @@ def test_displaced_kernels_change_residual_networks_before_the_average():
     assert more["bn_res"] > 0.05
 
 
-def test_one_sided_kernels_are_averaged_too():
-    experiment = attrs.evolve(REAL, boundary="periodic_one_sided")
-    batch = np.random.default_rng(0).normal(size=(2, experiment.batch_size, 8, 8, 3))
-    assert predict(experiment, *batch, symmetry="translations")["chi_loc4"].size
+def test_one_sided_kernels_displace_the_images_of_which_averages_are_taken():
+    one_sided = attrs.evolve(REAL, boundary="periodic_one_sided")
+    batch = np.random.default_rng(0).normal(size=(2, REAL.batch_size, 8, 8, 3))
+    displaced = predict(one_sided, *batch, symmetry="translations")
+    # The stride of the first convolution lets no other displacement pass than that of its kernel.
+    expected = predict(REAL, *(np.roll(x, (1, 1), axis=(1, 2)) for x in batch), symmetry="translations")
+    as_they_are = predict(REAL, *batch, symmetry="translations")
+    for name, values in expected.items():
+        np.testing.assert_allclose(displaced[name], values, rtol=1e-9, err_msg=name)
+    assert abs(as_they_are["chi_loc4"][0] / expected["chi_loc4"][0] - 1) > 1e-6
 
 
 @pytest.mark.parametrize(("architecture", "places"), [("vanilla", 2), ("bn_ff", 3), ("bn_res", 2)])
