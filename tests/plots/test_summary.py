@@ -68,7 +68,7 @@ def test_summary_says_what_differs_from_the_defaults():
     assert text.replace("\n", " ").split(", ") == said
 
 
-@pytest.mark.parametrize("name", ["figure_2_cpu", "figure_3_cpu"])
+@pytest.mark.parametrize("name", ["figure_2", "figure_3"])
 def test_panels_keep_their_size_below_the_parameters(name, monkeypatch):
     monkeypatch.setenv("MOMENTS_DNNS_NPY", str(Path(__file__).parents[2] / "npy"))
     figure = plotting.plot_summary(load_experiment(name))
