@@ -61,6 +61,9 @@ RESULTS = {
     "fully_connected_4_batch_512": Result("bn_ff", {**BN_FF, **CONNECTED, "batch_size": 512}),
     "fully_connected_5": Result("bn_res", {**BN_RES, **CONNECTED}),
     "figure_2": Result("vanilla_histo", HISTOGRAM, {**SMALLER_HISTOGRAM, "num_channels": 32}),
+    "figure_2_narrow": Result(
+        "vanilla_histo", {**HISTOGRAM, "num_channels": 32}, {**SMALLER_HISTOGRAM, "num_channels": 16}
+    ),
     "figure_2_wide": Result(
         "vanilla_histo", {**HISTOGRAM, "num_channels": 512}, {**SMALLER_HISTOGRAM, "num_channels": 128}
     ),

@@ -23,6 +23,7 @@ PAPER = {
     "fully_connected_4_batch_512": (1, 512, 512, 200, 200, {}),
     "fully_connected_5": (1, 512, 64, 500, 200, {}),
     "figure_2": (3, 128, 1024, 200, 10_000, {}),
+    "figure_2_narrow": (3, 32, 1024, 200, 10_000, {}),
     "figure_2_wide": (3, 512, 1024, 200, 10_000, {}),
     "figure_3": (3, 512, 64, 200, 1_000, {}),
     "figure_3_symmetric": (3, 512, 64, 200, 1_000, {"boundary": "symmetric"}),
@@ -81,7 +82,7 @@ def test_results_are_run_pruned_and_not_run_again(monkeypatch, tmp_path, capsys)
         moments = load_experiment(folder)
         assert moments.num_realizations == 4
         assert set(moments) == {stored_name(name) for name in FIGURES[type_plot].needs}
-    assert "2 of 19 experiments to finish" in capsys.readouterr().out
+    assert "2 of 20 experiments to finish" in capsys.readouterr().out
     monkeypatch.setattr(results, "run_experiment", lambda **_: pytest.fail("ran again"))
     assert results.main(["--size", "quick", "--dataset", "photo", "--no_verbose", *names]) == 0
     assert not (tmp_path / "results.md").exists()  # tiny versions are not worth telling
@@ -111,7 +112,7 @@ def test_datasets_that_cannot_be_had_are_told_and_left_out(monkeypatch, tmp_path
     told = capsys.readouterr().out
     assert "cifar10 is not at hand" in told
     assert "mnist is not at hand" in told
-    assert "0 of 19 experiments to finish, on photo images" in told
+    assert "0 of 20 experiments to finish, on photo images" in told
 
 
 def test_the_document_compares_what_is_saved():
