@@ -25,8 +25,8 @@ AS_PUBLISHED = ("cifar10", "cifar10-test-jpeg.npy")
 NOTES = {
     "figure_5": """\
 The published residual networks are not these: the effective rank of their noise is higher by a tenth at every depth,
-and χ is lower by a twentieth, far beyond chance. They appear to be those of `figure_5_one_sided`, whose kernels read a
-pixel and those above and to the left of it instead of its neighbours on all sides. Where borders are periodic, such
+far beyond chance, and χ is lower by a few per cent. They appear to be those of `figure_5_one_sided`, whose kernels read
+a pixel and those above and to the left of it instead of its neighbours on all sides. Where borders are periodic, such
 kernels displace the images of a feedforward network as a whole, so that figures 3 and 4 agree either way. But they
 displace a residual branch against its skip connection, so that more pixels mix, and signal and noise spread over more
 directions. This is concluded from the numbers alone; what is left is a χ that is higher by 2 % in the first units.

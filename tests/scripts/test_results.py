@@ -146,7 +146,7 @@ def test_results_that_ship_are_complete_and_draw(monkeypatch):
     folder = results_page.DOCUMENT.parents[1] / "npy"
     monkeypatch.setenv("MOMENTS_DNNS_NPY", str(folder))
     shipped = dict(experiments.saved_results())
-    assert set(experiments.RESULTS) - set(shipped) <= {"figure_4_mnist"}  # whose images are not always at hand
+    assert set(experiments.RESULTS) - set(shipped) <= {"figure_2_wide"}  # twenty minutes a realization on two cores
     for name, saved in shipped.items():
         assert results.is_finished(saved), saved
         assert plot_figure(experiments.RESULTS[name].type_plot, load_experiment(saved)).axes
