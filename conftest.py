@@ -27,6 +27,7 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # Tests run side by side: threads of NumPy would wait for each other, ten times as long as they work.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -55,6 +56,12 @@ def npy_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "npy"
     monkeypatch.setenv("MOMENTS_DNNS_NPY", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def seeds() -> None:
+    """Start every test from the same seeds: weights of models that have none of their own are the same in each run."""
+    keras.utils.set_random_seed(0)
 
 
 @pytest.fixture(autouse=True)
